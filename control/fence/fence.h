@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The fence as the control process runs it: compiles policies, loads and attaches the kernel programs (k1: tc egress
+ * of every interface, k2: cgroup v2), swaps policies, counts and reports denials. Deny by default: from fence_start()
+ * on nothing leaves that no policy allows, and what is attached stays attached when the process ends.
+ */
+#ifndef CONTROL_FENCE_FENCE_H
+#define CONTROL_FENCE_FENCE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "control/error.h"
+#include "pontlevis/address.h"
+#include "pontlevis/fence_map.h"
+
+struct event_base;
+struct fence;
+struct fence_policy;
+
+struct fence_options {
+	const char *pin_directory; /* on a bpffs; maps and links are pinned there */
+	const char *cgroup;        /* cgroup v2 directory to guard; NULL: the root of the hierarchy, found by itself */
+};
+
+/* What a policy is made from; strings belong to the caller and are copied. */
+struct fence_policy_source {
+	const char *dataset;          /* path of the CSV file: prefix,location,operator,jurisdiction */
+	const char *const *locations; /* allowed, ISO 3166-1 alpha-2 */
+	size_t location_count;
+	const char *const *jurisdictions; /* allowed */
+	size_t jurisdiction_count;
+	const char *const *denied_operators;
+	size_t denied_operator_count;
+};
+
+/* Why a destination may be reached or not. Strings live as long as the policy. */
+struct fence_explanation {
+	enum pont_verdict verdict;
+	uint64_t revision;          /* of the policy, 0 if there is none */
+	struct pont_address prefix; /* longest match in the dataset; family NONE if there is none */
+	uint8_t prefix_length;      /* bits */
+	uint32_t line;              /* of the dataset file, from 1, 0 if none */
+	const char *location;       /* "" if unlisted */
+	const char *operator_name;  /* "" if unlisted */
+	const char *jurisdiction;   /* "" if unlisted */
+	const char *rule;           /* name of the rule that decided: "allowed", "unlisted", "location", "jurisdiction",
+				       "operator", "multicast", "loopback", "no_policy" */
+	char text[256];             /* one sentence for people */
+};
+
+/*
+ * Compiles a policy. revision > 0 is chosen by the caller and grows. Errors name file and line ("FILE:LINE: ...").
+ * Returns NULL with the error set. The policy is independent of a fence until it is published.
+ */
+struct fence_policy *fence_policy_compile(
+	const struct fence_policy_source *source, uint64_t revision, struct error *error);
+void fence_policy_free(struct fence_policy *policy);
+
+/* Explains a destination; policy may be NULL (then "no_policy"). */
+void fence_policy_explain(
+	const struct fence_policy *policy, const struct pont_address *destination, struct fence_explanation *out);
+
+/* The map's file descriptor, owned by the policy, and its size in bytes: for PONT_LINK_FENCE_SET. */
+int fence_policy_fd(const struct fence_policy *policy);
+uint64_t fence_policy_size(const struct fence_policy *policy);
+uint64_t fence_policy_revision(const struct fence_policy *policy);
+/* Prefixes read from the dataset, by family (4 or 6). */
+size_t fence_policy_prefixes(const struct fence_policy *policy, uint8_t family);
+
+/*
+ * A denial seen in the kernel. entry's label can be explained with fence_policy_explain(). Called from the event loop.
+ */
+typedef void fence_denied_fn(void *context, const struct pont_fence_event *event);
+
+/*
+ * Loads the programs, takes over maps and links that an earlier process left pinned (with the policy in force), or
+ * makes them new (deny everything), attaches k2, and k1 on every interface now present except loopback.
+ */
+struct fence *fence_start(struct event_base *base, const struct fence_options *options, fence_denied_fn *denied,
+	void *context, struct error *error);
+/* Lets go of everything but leaves it attached: the fence stands while nobody runs it. */
+void fence_stop(struct fence *fence);
+
+/* Puts k1 on an interface that has appeared; no error if it is there already, or if it is the loopback. */
+int fence_interface_attach(struct fence *fence, uint32_t ifindex, const char *name, struct error *error);
+
+/* Makes a policy the one in force in the kernel, atomically at all kernel places. The caller keeps ownership of it. */
+int fence_publish(struct fence *fence, const struct fence_policy *policy, struct error *error);
+
+/* Counters, by place and verdict, since the programs were first loaded (they survive the control process). */
+struct fence_counters {
+	uint64_t packets[PONT_PLACE_COUNT][PONT_VERDICT_COUNT];
+};
+int fence_counters_read(const struct fence *fence, struct fence_counters *out, struct error *error);
+
+/* Names of interfaces where k1 is attached: calls visit for each. */
+void fence_interfaces(
+	const struct fence *fence, void (*visit)(void *context, uint32_t ifindex, const char *name), void *context);
+/* The cgroup directory guarded by k2. */
+const char *fence_cgroup(const struct fence *fence);
+
+/* Names for people and JSON; constant. */
+const char *fence_verdict_name(unsigned int verdict); /* "allow", "deny_unlisted", ... */
+const char *fence_place_name(unsigned int place);     /* "tc", "cgroup", "connect", "dataplane" */
+
+/* Removes programs, links, pins: only for `pontlevis-control --raise`, the uninstall path. */
+int fence_remove(const struct fence_options *options, struct error *error);
+
+#endif

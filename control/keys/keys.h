@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Key agreement with the other sites: Noise_IKpsk2_25519_ChaChaPoly_BLAKE2b over TCP, and inside that channel the
+ * tenant membership and the SA offers. It produces SAs and hands them to the dataplane through a callback; nothing
+ * outside keys/ ever sees a session key.
+ *
+ * The site whose public key is smaller (memcmp) dials; the other answers. Keys never outlive a dataplane process: when
+ * the dataplane comes back with another boot id, every session is made anew.
+ */
+#ifndef CONTROL_KEYS_KEYS_H
+#define CONTROL_KEYS_KEYS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "control/error.h"
+#include "pontlevis/address.h"
+#include "pontlevis/link.h"
+
+struct event_base;
+struct identity;
+struct keys;
+
+enum { KEYS_PUBLIC_SIZE = 32, KEYS_PSK_SIZE = 32 };
+
+struct keys_peer_config {
+	uint16_t peer; /* number, as in link.h */
+	const char *name;
+	struct pont_address endpoint;
+	uint16_t port; /* TCP, host byte order */
+	uint8_t public_key[KEYS_PUBLIC_SIZE];
+	const uint8_t *psk; /* KEYS_PSK_SIZE bytes, NULL: none (then zeros, as Noise asks) */
+};
+
+struct keys_tenant_config {
+	uint32_t vni;
+	const uint8_t *psk;    /* KEYS_PSK_SIZE bytes, NULL: none */
+	const uint16_t *peers; /* numbers of the sites it is stretched to */
+	size_t peer_count;
+};
+
+/* Everything is copied; psk bytes go to locked memory. */
+struct keys_config {
+	const char *site_name;
+	struct pont_address vtep[2]; /* listen addresses, family NONE where absent */
+	uint16_t port;               /* TCP port listened on */
+	const struct keys_peer_config *peers;
+	size_t peer_count;
+	const struct keys_tenant_config *tenants;
+	size_t tenant_count;
+};
+
+/*
+ * Installs and removes SAs in the dataplane in one transaction; returns once the dataplane has acknowledged (0) or
+ * refused (-1, error set). The caller of the callback erases the arrays afterwards. Any array may be empty.
+ */
+struct keys_sa_changes {
+	const struct pont_link_sa_in *in;
+	size_t in_count;
+	const struct pont_link_sa_out *out;
+	size_t out_count;
+	const struct pont_link_sa_in_del *in_del;
+	size_t in_del_count;
+	const struct pont_link_sa_out_del *out_del;
+	size_t out_del_count;
+};
+
+struct keys_callbacks {
+	void *context;
+	int (*install)(void *context, const struct keys_sa_changes *changes, struct error *error);
+	/*
+	 * The set of (tenant, peer) pairs common to both sites changed: MEMBER_SET follows it. Ask
+	 * keys_is_member() for the new state.
+	 */
+	void (*members_changed)(void *context);
+	/* Something for the audit log: "session_up", "session_down", "handshake_failed", ... peer may be NULL. */
+	void (*audit)(void *context, const char *event, const char *peer, const char *text);
+};
+
+/* identity stays with the caller and must outlive keys. Nothing listens or dials before keys_configure(). */
+struct keys *keys_start(struct event_base *base, const struct identity *identity,
+	const struct keys_callbacks *callbacks, struct error *error);
+
+/*
+ * Takes over a new configuration: all or nothing (-1 with the error set if a listener can't be opened). Sessions with
+ * peers whose identity, endpoint, psk and local tenants are unchanged go on undisturbed; membership changes are told
+ * to the peer inside the session, and SAs are offered or withdrawn accordingly.
+ */
+int keys_configure(struct keys *keys, const struct keys_config *config, struct error *error);
+
+/* The dataplane is there (workers, SPI slots, boot id from its HELLO) or gone (NULL). */
+void keys_dataplane(struct keys *keys, const struct pont_link_hello *hello);
+
+/* Whether both sites have the tenant and name each other for it, as of the last exchange. */
+bool keys_is_member(const struct keys *keys, uint32_t vni, uint16_t peer);
+
+enum keys_session_state { KEYS_SESSION_DOWN, KEYS_SESSION_CONNECTING, KEYS_SESSION_HANDSHAKE, KEYS_SESSION_UP };
+
+struct keys_peer_status {
+	uint16_t peer;
+	enum keys_session_state state;
+	bool initiator;          /* this site dials */
+	uint64_t established_ms; /* CLOCK_MONOTONIC time of the last handshake, 0 if none */
+	uint64_t handshakes;     /* completed */
+	uint64_t failures;       /* connections or handshakes that failed */
+	char last_error[160];    /* empty if none */
+	char remote_site[PONT_NAME_SIZE];
+	size_t tenants; /* common to both */
+};
+/* Returns false if there is no such peer. */
+bool keys_peer_status(const struct keys *keys, uint16_t peer, struct keys_peer_status *out);
+
+/* An SA without its key. */
+struct keys_sa_status {
+	uint32_t vni;
+	uint32_t spi;
+	uint16_t peer;
+	uint16_t worker;
+	uint8_t direction;     /* PONT_SA_IN, PONT_SA_OUT */
+	bool draining;         /* replaced, waits for PONT_SA_DRAIN_S */
+	uint16_t source_port;  /* outbound: UDP source port, host byte order */
+	uint64_t installed_ms; /* CLOCK_MONOTONIC */
+};
+void keys_sas(const struct keys *keys, void (*visit)(void *context, const struct keys_sa_status *sa), void *context);
+
+/* Closes everything and erases every secret. */
+void keys_stop(struct keys *keys);
+
+#endif

@@ -1,0 +1,326 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The link: the private contract between pontlevis-control and pontlevis-dataplane.
+ *
+ * Transport. A SOCK_SEQPACKET Unix socket on which the dataplane listens; one datagram is one message, at most
+ * PONT_LINK_MESSAGE_MAX bytes. One connection at a time: a newer one replaces the older one. Both ends run on one
+ * machine and are built from one tree, so integers are in host byte order; only pont_address bytes and MAC addresses
+ * are as on the wire. Reserved fields are zero and are checked.
+ *
+ * Conversation. On connection the dataplane sends HELLO. Control answers nothing; if the version differs from its own
+ * it closes the connection and says so. Every change is made inside a transaction
+ *
+ *	BEGIN(revision, flags)  upserts and deletes ...  COMMIT(revision)
+ *
+ * answered by one ACK(revision) once every worker uses the new snapshot, or by one ERROR(revision, ...) after which
+ * the whole transaction is undone and messages up to COMMIT are skipped. Requests (STATS_GET, SAS_GET, FDB_GET) may
+ * stand outside transactions only; each is answered by any number of records and an END.
+ *
+ * Mark and sweep. In a transaction with PONT_BEGIN_FULL every object (tenant, circuit, peer, member, adjacency, site)
+ * that was not set in it is removed by COMMIT. SAs are exempt: they carry traffic while control is away, so they go
+ * only by SA_*_DEL, with their tenant or peer, or at their hard lifetime. The fence policy is exempt too: there is
+ * never a moment without one after the first.
+ *
+ * Loss of the connection undoes an open transaction and changes nothing else.
+ */
+#ifndef PONTLEVIS_LINK_H
+#define PONTLEVIS_LINK_H
+
+#include <stdint.h>
+
+#include "pontlevis/address.h"
+#include "pontlevis/counters.h"
+#include "pontlevis/limits.h"
+
+#define PONT_LINK_MAGIC       0x504f4e54u /* "PONT" */
+#define PONT_LINK_VERSION     1
+#define PONT_LINK_MESSAGE_MAX 4096
+
+enum pont_link_type {
+	/* dataplane to control */
+	PONT_LINK_HELLO = 1,
+	PONT_LINK_ACK,
+	PONT_LINK_ERROR,
+	PONT_LINK_TENANT_STATS, /* record, answers STATS_GET */
+	PONT_LINK_WORKER_STATS, /* record, answers STATS_GET */
+	PONT_LINK_PORT_STATS,   /* record, answers STATS_GET */
+	PONT_LINK_SA_STATS,     /* record, answers SAS_GET */
+	PONT_LINK_FDB_ENTRY,    /* record, answers FDB_GET */
+	PONT_LINK_END,
+	PONT_LINK_DENIED, /* unasked, at most one per second: the fence denied packets at the WAN transmit */
+
+	/* control to dataplane: transactions */
+	PONT_LINK_BEGIN = 64,
+	PONT_LINK_COMMIT,
+	PONT_LINK_SITE_SET,
+	PONT_LINK_FENCE_SET, /* carries one file descriptor (SCM_RIGHTS) */
+	PONT_LINK_TENANT_SET,
+	PONT_LINK_CIRCUIT_SET,
+	PONT_LINK_PEER_SET,
+	PONT_LINK_MEMBER_SET,
+	PONT_LINK_ADJACENCY_SET,
+	PONT_LINK_SA_IN_SET,
+	PONT_LINK_SA_IN_DEL,
+	PONT_LINK_SA_OUT_SET,
+	PONT_LINK_SA_OUT_DEL,
+
+	/* control to dataplane: requests */
+	PONT_LINK_STATS_GET = 128,
+	PONT_LINK_SAS_GET,
+	PONT_LINK_FDB_GET,
+};
+
+/* First bytes of every message. */
+struct pont_link_header {
+	uint32_t magic;  /* PONT_LINK_MAGIC */
+	uint16_t type;   /* enum pont_link_type */
+	uint16_t length; /* bytes of the whole message, this header included */
+};
+
+enum pont_port_role {
+	PONT_PORT_ACCESS = 1,
+	PONT_PORT_WAN = 2,
+};
+
+struct pont_link_port {
+	char name[PONT_NAME_SIZE];
+	uint8_t role;       /* enum pont_port_role */
+	uint8_t bifurcated; /* 1: the kernel keeps the interface and the traffic that is not ours (AF_XDP, mlx5) */
+	uint8_t mac[6];
+	uint32_t ifindex; /* kernel interface that belongs to the port (or its kernel twin), 0 if none */
+	uint32_t mtu;     /* largest IP packet in bytes */
+	uint16_t queues;  /* receive queues in use */
+	uint16_t reserved;
+};
+
+struct pont_link_hello {
+	struct pont_link_header header;
+	uint32_t version;    /* PONT_LINK_VERSION */
+	uint32_t pid;        /* of the dataplane process */
+	uint64_t boot_id;    /* random, new for every dataplane process: keys never outlive it */
+	uint64_t revision;   /* of the last FULL transaction committed, 0 if none */
+	uint16_t workers;    /* 1 to PONT_WORKERS_MAX */
+	uint16_t ports;      /* entries used in port[] */
+	uint8_t manual_keys; /* 1: built with the option manual_keys, for interop labs */
+	uint8_t reserved[3];
+	uint32_t spi_slots; /* size of the inbound SA array, a power of two, at most 1 << PONT_SPI_INDEX_BITS */
+	uint32_t reserved2;
+	char build[32];                             /* version of the program, text */
+	struct pont_link_port port[PONT_PORTS_MAX]; /* the index is the port number in other messages */
+};
+
+enum { PONT_BEGIN_FULL = 1 };
+
+struct pont_link_begin {
+	struct pont_link_header header;
+	uint64_t revision; /* chosen by control, echoed by ACK and ERROR */
+	uint32_t flags;    /* PONT_BEGIN_* */
+	uint32_t reserved;
+};
+
+struct pont_link_commit {
+	struct pont_link_header header;
+	uint64_t revision; /* as in BEGIN */
+};
+
+struct pont_link_ack {
+	struct pont_link_header header;
+	uint64_t revision;
+};
+
+struct pont_link_error {
+	struct pont_link_header header;
+	uint64_t revision; /* of the transaction, 0 outside of one */
+	uint32_t message;  /* number of the offending message in the transaction, BEGIN is 0 */
+	uint16_t type;     /* enum pont_link_type of that message */
+	uint16_t code;     /* errno value: EINVAL malformed, ENOENT names something unknown, EEXIST taken twice,
+			      ENOSPC a limit, EPROTO out of order, ENOMEM */
+	char text[PONT_LINK_MESSAGE_MAX / 8]; /* for people, NUL-terminated */
+};
+
+/* The site's own VTEP addresses; either may be PONT_FAMILY_NONE, not both. */
+struct pont_link_site {
+	struct pont_link_header header;
+	struct pont_address vtep4;
+	struct pont_address vtep6;
+};
+
+/*
+ * A new fence policy. The file descriptor is the array map of fence_map.h, mapped read-only by the dataplane: kernel
+ * programs and workers read the same bytes.
+ */
+struct pont_link_fence {
+	struct pont_link_header header;
+	uint64_t policy_revision; /* equals the one in the map's header page */
+	uint64_t size;            /* bytes of the map, a multiple of the page size */
+};
+
+struct pont_link_tenant {
+	struct pont_link_header header;
+	uint32_t vni;          /* key */
+	uint32_t mac_limit;    /* 1 to PONT_TENANT_MACS_MAX */
+	uint32_t mac_ageing_s; /* PONT_MAC_AGEING_S_MIN to _MAX */
+	char name[PONT_NAME_SIZE];
+};
+
+struct pont_link_circuit {
+	struct pont_link_header header;
+	uint16_t port; /* key: number of an access port */
+	uint16_t vlan; /* key: 1 to PONT_VLAN_MAX, or PONT_VLAN_UNTAGGED */
+	uint32_t vni;  /* tenant, set earlier in the transaction or before */
+};
+
+struct pont_link_peer {
+	struct pont_link_header header;
+	uint16_t peer; /* key: 1 to PONT_PEERS_MAX, chosen by control, stable while the peer exists */
+	uint16_t reserved;
+	char name[PONT_NAME_SIZE];
+};
+
+/* The tenant exists at the peer too: flooded frames of the tenant go there. */
+struct pont_link_member {
+	struct pont_link_header header;
+	uint32_t vni;  /* key */
+	uint16_t peer; /* key */
+	uint16_t reserved;
+};
+
+/* Outer header towards a peer. Without one (or after the next FULL transaction without one) its packets are dropped. */
+struct pont_link_adjacency {
+	struct pont_link_header header;
+	uint16_t peer; /* key */
+	uint16_t port; /* number of a WAN port */
+	uint8_t source_mac[6];
+	uint8_t destination_mac[6];      /* of the next hop */
+	struct pont_address source;      /* one of the site's VTEP addresses */
+	struct pont_address destination; /* the peer's endpoint; same family as source */
+	uint32_t path_mtu;               /* largest outer IP packet in bytes, at most the port's MTU */
+};
+
+/*
+ * Security associations: ESP in UDP, AES-256-GCM, ESN (RFC 4303, 4106, 3948). The key crosses this socket once, is
+ * expanded, and is erased on both sides. A key is given to one SA of one dataplane process only: SA_*_SET for an SPI
+ * (inbound) or for a (tenant, peer, worker, SPI) that already exists is answered with EEXIST, because installing a key
+ * a second time would start its sequence numbers again.
+ */
+struct pont_link_sa_in {
+	struct pont_link_header header;
+	uint32_t spi;    /* key; the lower bits index the SA array, see limits.h */
+	uint32_t vni;    /* the only VNI accepted inside */
+	uint16_t peer;   /* the sender */
+	uint16_t worker; /* owner: the only worker that opens its packets */
+	uint8_t key[PONT_SA_KEY_SIZE];
+	uint8_t salt[PONT_SA_SALT_SIZE];
+	uint64_t sequence; /* highest one considered received; 0 but in interop labs (manual_keys) */
+};
+
+struct pont_link_sa_out {
+	struct pont_link_header header;
+	uint32_t vni;         /* key */
+	uint16_t peer;        /* key */
+	uint16_t worker;      /* key: the only worker that seals with it; replaces the worker's previous SA */
+	uint32_t spi;         /* chosen by the receiver */
+	uint16_t source_port; /* UDP, host byte order, PONT_UDP_SOURCE_PORT_MIN to _MAX; constant for the SA */
+	uint16_t reserved;
+	uint8_t key[PONT_SA_KEY_SIZE];
+	uint8_t salt[PONT_SA_SALT_SIZE];
+	uint32_t reserved2;
+	uint64_t sequence; /* last one considered used; 0 but in interop labs (manual_keys) */
+};
+
+struct pont_link_sa_in_del {
+	struct pont_link_header header;
+	uint32_t spi;
+	uint32_t reserved;
+};
+
+struct pont_link_sa_out_del {
+	struct pont_link_header header;
+	uint32_t vni;
+	uint16_t peer;
+	uint16_t worker;
+	uint32_t spi; /* must be the SA in use; another one was replaced already and the delete does nothing */
+	uint32_t reserved;
+};
+
+/* STATS_GET, SAS_GET, FDB_GET and END. */
+struct pont_link_request {
+	struct pont_link_header header;
+	uint64_t tag; /* chosen by control, repeated in every record and in END */
+};
+
+struct pont_link_tenant_stats {
+	struct pont_link_header header;
+	uint64_t tag;
+	uint32_t vni;                         /* 0: packets that belong to no tenant */
+	uint32_t macs;                        /* learnt now */
+	struct pont_tenant_counters counters; /* sum over the workers */
+};
+
+struct pont_link_worker_stats {
+	struct pont_link_header header;
+	uint64_t tag;
+	uint16_t worker;
+	uint16_t lcore;
+	uint32_t reserved;
+	struct pont_worker_counters counters;
+};
+
+/* Counters of the port's driver (rte_eth_stats). */
+struct pont_link_port_stats {
+	struct pont_link_header header;
+	uint64_t tag;
+	uint16_t port;
+	uint8_t link_up;
+	uint8_t reserved[5];
+	struct pont_traffic rx;
+	struct pont_traffic tx;
+	uint64_t rx_missed;
+	uint64_t rx_errors;
+	uint64_t tx_errors;
+	uint64_t rx_no_buffer;
+};
+
+enum { PONT_SA_IN = 1, PONT_SA_OUT = 2 };
+
+struct pont_link_sa_stats {
+	struct pont_link_header header;
+	uint64_t tag;
+	uint32_t vni;
+	uint32_t spi;
+	uint16_t peer;
+	uint16_t worker;
+	uint8_t direction; /* PONT_SA_IN, PONT_SA_OUT */
+	uint8_t reserved[3];
+	uint64_t age_ms; /* since it was installed */
+	struct pont_sa_counters counters;
+};
+
+struct pont_link_fdb_entry {
+	struct pont_link_header header;
+	uint64_t tag;
+	uint32_t vni;
+	uint8_t mac[6];
+	uint16_t peer; /* behind this peer, or 0: behind the circuit below */
+	uint16_t port;
+	uint16_t vlan;
+	uint32_t age_s; /* since a frame from it was last seen */
+};
+
+struct pont_link_denied {
+	struct pont_link_header header;
+	uint64_t policy_revision;
+	uint64_t packets;                /* denied since the last such message */
+	struct pont_address destination; /* of one of them */
+	uint32_t reason;                 /* enum pont_verdict of fence_map.h */
+};
+
+_Static_assert(sizeof(struct pont_link_header) == 8, "header of the link contract");
+_Static_assert(sizeof(struct pont_link_hello) <= PONT_LINK_MESSAGE_MAX, "HELLO fits a message");
+_Static_assert(sizeof(struct pont_link_error) <= PONT_LINK_MESSAGE_MAX, "ERROR fits a message");
+_Static_assert(sizeof(struct pont_link_tenant_stats) <= PONT_LINK_MESSAGE_MAX, "TENANT_STATS fits a message");
+_Static_assert(sizeof(struct pont_link_adjacency) == 68, "no padding in ADJACENCY");
+_Static_assert(sizeof(struct pont_link_sa_in) == 64, "no padding in SA_IN");
+_Static_assert(sizeof(struct pont_link_sa_out) == 72, "no padding in SA_OUT");
+
+#endif
