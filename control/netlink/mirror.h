@@ -23,6 +23,11 @@ struct mirror_callbacks {
 	void (*link_added)(void *context, uint32_t ifindex, const char *name);
 	/* A next hop of a target may have changed; bursts of notifications are folded into one call. */
 	void (*changed)(void *context);
+	/*
+	 * The kernel cannot be asked or refuses (no CAP_NET_ADMIN, no memory). Tried again every second, told once.
+	 * NULL: told on standard error.
+	 */
+	void (*trouble)(void *context, const struct error *error);
 };
 
 enum mirror_state {
@@ -40,17 +45,20 @@ struct mirror_next_hop {
 	uint8_t destination_mac[6]; /* of the neighbour, valid when RESOLVED */
 };
 
+/* Sees the network namespace of the caller. NULL with the error set. */
 struct mirror *mirror_start(struct event_base *base, const struct mirror_callbacks *callbacks, struct error *error);
+/* Neighbours that we added are removed. mirror may be NULL. */
 void mirror_stop(struct mirror *mirror);
 
 /*
  * Sets the destinations to follow (copied); earlier ones that are not in the list are let go, and their managed
  * neighbours removed again if we added them. sources[i] (family NONE: kernel's choice) is the local address used.
+ * The answers are there on return; after a list that differs from the one before, "changed" is called once as well.
  */
 int mirror_follow(struct mirror *mirror, const struct pont_address *sources, const struct pont_address *destinations,
 	size_t count, struct error *error);
 
-/* Current answer for destination number i of the list above. */
+/* Current answer for destination number i of the list above; beyond its end everything is UNREACHABLE. */
 void mirror_next_hop(const struct mirror *mirror, size_t i, struct mirror_next_hop *out);
 
 /* Whether the address is configured on one of the interfaces. */
