@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * On the wire (RFC 4303, 4106, 3948, 7348):
+ *
+ *	Ethernet | IPv4/IPv6 | UDP 4500 | ESP (SPI, sequence) | IV 8 | { UDP 4789 | VXLAN | tenant frame | padding,
+ *	pad length, next header 17 } | ICV 16
+ */
+#include <string.h>
+
+#include <rte_ether.h>
+#include <rte_ip.h>
+#include <rte_udp.h>
+
+#include "dataplane/path.h"
+
+/* ECN bits of the tenant's packet, to be copied to the outer header (RFC 6040 section 4.1, normal mode). */
+static inline uint8_t inner_ecn(const uint8_t *frame)
+{
+	uint16_t type;
+
+	memcpy(&type, frame + 12, sizeof(type));
+	if (type == RTE_BE16(RTE_ETHER_TYPE_IPV4))
+		return frame[15] & 3;
+	if (type == RTE_BE16(RTE_ETHER_TYPE_IPV6))
+		return (frame[15] >> 4) & 3;
+	return 0;
+}
+
+static inline void write_ip(uint8_t *header, const struct edge_out *edge, uint16_t udp_size, uint8_t ecn)
+{
+	if (likely(edge->ip_size == sizeof(struct rte_ipv4_hdr))) {
+		struct rte_ipv4_hdr *ip = (void *)header;
+		uint32_t sum;
+
+		ip->type_of_service = ecn;
+		ip->total_length = rte_cpu_to_be_16((uint16_t)(sizeof(*ip) + udp_size));
+		sum = edge->ip_sum + ip->total_length + rte_cpu_to_be_16(ecn);
+		sum = (sum & 0xffff) + (sum >> 16);
+		sum = (sum & 0xffff) + (sum >> 16);
+		ip->hdr_checksum = (uint16_t)~sum;
+	} else {
+		struct rte_ipv6_hdr *ip = (void *)header;
+
+		ip->vtc_flow = RTE_BE32(UINT32_C(6) << 28) | rte_cpu_to_be_32((uint32_t)ecn << 20);
+		ip->payload_len = rte_cpu_to_be_16(udp_size);
+	}
+}
+
+/* Bytes that AES-GCM takes for a frame: inner UDP and VXLAN, the frame, padding to four bytes, the trailer's two. */
+static inline uint32_t encrypted_size(uint32_t frame)
+{
+	return (OUTER_INNER_SIZE + frame + 2 + 3) & ~3u;
+}
+
+/* Lays the header before and the trailer behind one frame; false: no room in the buffer, which ports are sized for. */
+static inline bool encapsulate(struct packet *packet, uint16_t encrypted)
+{
+	const struct edge_out *edge = packet->edge;
+	struct rte_mbuf *mbuf = packet->mbuf;
+	uint16_t frame = (uint16_t)mbuf->pkt_len;
+	uint8_t padding = (uint8_t)(encrypted - OUTER_INNER_SIZE - frame - 2);
+	uint16_t udp_size = sizeof(struct rte_udp_hdr) + OUTER_ESP_SIZE + encrypted + PONT_ESP_ICV_SIZE;
+	uint8_t ecn = inner_ecn(rte_pktmbuf_mtod(mbuf, const uint8_t *));
+	struct rte_udp_hdr *udp;
+	uint8_t *trailer, *header;
+
+	trailer = (uint8_t *)rte_pktmbuf_append(mbuf, padding + 2 + PONT_ESP_ICV_SIZE);
+	header = (uint8_t *)rte_pktmbuf_prepend(mbuf, edge->header_size);
+	if (unlikely(trailer == NULL || header == NULL))
+		return false;
+	if (likely(edge->ip_size == sizeof(struct rte_ipv4_hdr)))
+		memcpy(header, edge->header,
+			OUTER_ETHER_SIZE + sizeof(struct rte_ipv4_hdr) + sizeof(*udp) + OUTER_ESP_SIZE +
+				OUTER_INNER_SIZE);
+	else
+		memcpy(header, edge->header, OUTER_HEADER_MAX);
+	write_ip(header + OUTER_ETHER_SIZE, edge, udp_size, ecn);
+	udp = (void *)(header + OUTER_ETHER_SIZE + edge->ip_size);
+	udp->dgram_len = rte_cpu_to_be_16(udp_size);
+	udp = (void *)((uint8_t *)(udp + 1) + OUTER_ESP_SIZE);
+	udp->dgram_len = rte_cpu_to_be_16(OUTER_INNER_SIZE + frame);
+
+	for (uint8_t i = 0; i < padding; i++)
+		trailer[i] = i + 1;
+	trailer[padding] = padding;
+	trailer[padding + 1] = IPPROTO_UDP;
+	packet->length = encrypted;
+	return true;
+}
+
+void stage_encap(struct worker *worker, struct lane *lane)
+{
+	uint16_t kept = 0;
+
+	for (uint16_t i = 0; i < lane->count; i++) {
+		struct packet *packet = &lane->packet[i];
+		const struct edge_out *edge = packet->edge;
+		uint32_t encrypted = encrypted_size(packet->mbuf->pkt_len);
+		uint32_t outer =
+			edge->ip_size + sizeof(struct rte_udp_hdr) + OUTER_ESP_SIZE + encrypted + PONT_ESP_ICV_SIZE;
+
+		if (unlikely(edge->sa == NULL)) {
+			worker_drop(worker, packet->mbuf, packet->tenant, PONT_DROP_encap_no_sa);
+			continue;
+		}
+		if (unlikely(edge->ip_size == 0)) {
+			worker_drop(worker, packet->mbuf, packet->tenant, PONT_DROP_encap_no_adjacency);
+			continue;
+		}
+		if (unlikely(outer > edge->packet_max) || unlikely(!encapsulate(packet, (uint16_t)encrypted))) {
+			worker_drop(worker, packet->mbuf, packet->tenant, PONT_DROP_encap_too_big);
+			continue;
+		}
+		lane->packet[kept++] = *packet;
+	}
+	lane->count = kept;
+}

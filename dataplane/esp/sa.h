@@ -1,0 +1,71 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Security associations as the workers use them. What the workers read per packet stands in the first cache line; the
+ * expanded key follows, in the order in which AES-GCM reads it.
+ *
+ * Life of a key: it arrives in one link message, is expanded by sa_*_init(), and the message is erased. Sequence
+ * numbers start with the SA and only grow; there is no function that sets a key of an existing SA or takes its number
+ * back, so a nonce cannot occur twice under one key.
+ */
+#ifndef DATAPLANE_ESP_SA_H
+#define DATAPLANE_ESP_SA_H
+
+#include <stdint.h>
+
+#include <rte_byteorder.h>
+#include <rte_common.h>
+
+#include "dataplane/esp/gcm.h"
+#include "dataplane/esp/replay.h"
+#include "dataplane/packet.h"
+#include "pontlevis/link.h"
+
+/* Outbound: written by its worker, read by the main lcore for statistics. */
+struct sa_out {
+	uint64_t sequence;      /* last one used */
+	uint64_t sequence_hard; /* nothing is sealed beyond this one */
+	uint64_t bytes;         /* of tenant frames */
+	uint64_t bytes_hard;
+	uint64_t expires_tsc;
+	uint64_t installed_tsc;
+	rte_be32_t spi;
+	uint32_t salt; /* first four bytes of the nonce, as they come */
+	uint16_t source_port;
+	uint16_t peer;
+	uint16_t worker;
+	uint16_t tenant;
+	struct gcm_key_data key __rte_cache_aligned;
+	uint64_t packets;
+} __rte_cache_aligned;
+
+/* Inbound: one slot of the array that SPIs index. */
+struct sa_in {
+	rte_be32_t spi; /* 0: slot is free. Published last, withdrawn first. */
+	uint32_t salt;
+	place_t from;      /* the edge its frames come from */
+	uint32_t vni_word; /* VNI as it stands in the VXLAN header: network byte order, reserved byte zero */
+	uint16_t tenant;
+	uint16_t worker; /* owner */
+	uint16_t peer;
+	uint16_t reserved;
+	uint64_t packets;
+	uint64_t bytes;
+	uint64_t installed_tsc;
+	uint64_t expires_tsc;
+	struct gcm_key_data key __rte_cache_aligned;
+	struct replay replay;
+} __rte_cache_aligned;
+
+_Static_assert(offsetof(struct sa_out, key) == 64, "hot part of an outbound SA is one cache line");
+_Static_assert(offsetof(struct sa_in, key) == 64, "hot part of an inbound SA is one cache line");
+
+/* Expands the key. The caller publishes the SA to its worker, and erases the message. */
+void sa_out_init(struct sa_out *sa, const struct pont_link_sa_out *message, uint16_t tenant, IMB_MGR *manager);
+/* As above; all but spi, which the caller stores last. */
+void sa_in_init(
+	struct sa_in *sa, const struct pont_link_sa_in *message, uint16_t tenant, place_t from, IMB_MGR *manager);
+/* Erases key and state; no worker may hold the SA any more. */
+void sa_out_erase(struct sa_out *sa);
+void sa_in_erase(struct sa_in *sa);
+
+#endif

@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "dataplane/link/records.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include <rte_cycles.h>
+#include <rte_ethdev.h>
+
+#include "dataplane/fence_program.h"
+#include "dataplane/version.h"
+
+void records_hello(const struct server *server, struct pont_link_hello *hello)
+{
+	const struct configuration *configuration = server->configuration;
+	const struct plane *plane = configuration->plane;
+
+	memset(hello, 0, sizeof(*hello));
+	hello->version = PONT_LINK_VERSION;
+	hello->pid = (uint32_t)getpid();
+	hello->boot_id = server->boot_id;
+	hello->revision = configuration->full_revision;
+	hello->workers = (uint16_t)plane->worker_count;
+	hello->ports = (uint16_t)plane->ports.count;
+#ifdef PONT_MANUAL_KEYS
+	hello->manual_keys = 1;
+#endif
+	hello->spi_slots = plane->spi_slots;
+	(void)snprintf(hello->build, sizeof(hello->build), "%s", PONT_VERSION);
+	for (unsigned int i = 0; i < plane->ports.count; i++)
+		port_describe(&plane->ports.port[i], &hello->port[i]);
+}
+
+static void add_traffic(struct pont_traffic *sum, const struct pont_traffic *part)
+{
+	sum->packets += part->packets;
+	sum->bytes += part->bytes;
+}
+
+static void send_tenant(struct server *server, uint64_t tag, uint32_t index)
+{
+	const struct plane *plane = server->configuration->plane;
+	const struct tenant *tenant = &server->configuration->state->tenant[index];
+	struct pont_link_tenant_stats record = {.tag = tag, .vni = tenant->vni, .macs = tenant->macs};
+	struct pont_tenant_counters *sum = &record.counters;
+
+	for (unsigned int w = 0; w < plane->worker_count; w++) {
+		const struct tenant_traffic *traffic = &plane->worker[w]->traffic[index];
+		const struct tenant_rare *rare = &plane->worker[w]->rare[index];
+
+		add_traffic(&sum->access_rx, &traffic->access_rx);
+		add_traffic(&sum->access_tx, &traffic->access_tx);
+		add_traffic(&sum->wan_rx, &traffic->wan_rx);
+		add_traffic(&sum->wan_tx, &traffic->wan_tx);
+		add_traffic(&sum->kernel_tx, &rare->kernel_tx);
+		sum->copies += rare->copies;
+		for (unsigned int drop = 0; drop < PONT_DROP_COUNT; drop++)
+			sum->drop[drop] += rare->drop[drop];
+	}
+	server_send(server, PONT_LINK_TENANT_STATS, &record, sizeof(record));
+}
+
+static void send_port(struct server *server, uint64_t tag, unsigned int number)
+{
+	const struct port *port = &server->configuration->plane->ports.port[number];
+	struct pont_link_port_stats record = {.tag = tag, .port = (uint16_t)number};
+	struct rte_eth_link link = {0};
+	struct rte_eth_stats stats;
+
+	if (rte_eth_stats_get(port->ethdev, &stats) != 0)
+		memset(&stats, 0, sizeof(stats));
+	(void)rte_eth_link_get_nowait(port->ethdev, &link);
+	record.link_up = link.link_status;
+	record.rx = (struct pont_traffic){stats.ipackets, stats.ibytes};
+	record.tx = (struct pont_traffic){stats.opackets, stats.obytes};
+	record.rx_missed = stats.imissed;
+	record.rx_errors = stats.ierrors;
+	record.tx_errors = stats.oerrors;
+	record.rx_no_buffer = stats.rx_nombuf;
+	server_send(server, PONT_LINK_PORT_STATS, &record, sizeof(record));
+}
+
+static void send_stats(struct server *server, uint64_t tag)
+{
+	const struct plane *plane = server->configuration->plane;
+	const struct state *state = server->configuration->state;
+
+	send_tenant(server, tag, 0);
+	for (uint32_t i = 1; i <= PONT_TENANTS_MAX; i++)
+		if (state->tenant[i].vni != 0)
+			send_tenant(server, tag, i);
+	for (unsigned int w = 0; w < plane->worker_count; w++) {
+		struct pont_link_worker_stats record = {.tag = tag,
+			.worker = (uint16_t)w,
+			.lcore = (uint16_t)plane->worker[w]->lcore,
+			.counters = plane->worker[w]->counters};
+
+		server_send(server, PONT_LINK_WORKER_STATS, &record, sizeof(record));
+	}
+	for (unsigned int i = 0; i < plane->ports.count; i++)
+		send_port(server, tag, i);
+}
+
+static uint64_t age_ms(uint64_t installed_tsc)
+{
+	return (rte_get_tsc_cycles() - installed_tsc) * 1000 / rte_get_tsc_hz();
+}
+
+static void send_sas(struct server *server, uint64_t tag)
+{
+	const struct plane *plane = server->configuration->plane;
+	const struct state *state = server->configuration->state;
+
+	for (uint32_t i = 1; i < state->edge_size; i++) {
+		for (unsigned int w = 0; w < plane->worker_count; w++) {
+			const struct sa_out *sa = state->edge[i].sa[w];
+
+			if (sa == NULL)
+				continue;
+			struct pont_link_sa_stats record = {.tag = tag,
+				.vni = state->tenant[sa->tenant].vni,
+				.spi = rte_be_to_cpu_32(sa->spi),
+				.peer = sa->peer,
+				.worker = sa->worker,
+				.direction = PONT_SA_OUT,
+				.age_ms = age_ms(sa->installed_tsc),
+				.counters = {sa->packets, sa->bytes, sa->sequence}};
+
+			server_send(server, PONT_LINK_SA_STATS, &record, sizeof(record));
+		}
+	}
+	for (uint32_t slot = 0; slot < plane->spi_slots; slot++) {
+		const struct sa_in *sa = &plane->sa_in[slot];
+
+		if (sa->spi == 0)
+			continue;
+		struct pont_link_sa_stats record = {.tag = tag,
+			.vni = state->tenant[sa->tenant].vni,
+			.spi = rte_be_to_cpu_32(sa->spi),
+			.peer = sa->peer,
+			.worker = sa->worker,
+			.direction = PONT_SA_IN,
+			.age_ms = age_ms(sa->installed_tsc),
+			.counters = {sa->packets, sa->bytes, sa->replay.top}};
+
+		server_send(server, PONT_LINK_SA_STATS, &record, sizeof(record));
+	}
+}
+
+static void send_fdb(struct server *server, uint64_t tag)
+{
+	const struct plane *plane = server->configuration->plane;
+	const struct state *state = server->configuration->state;
+	uint32_t now_s = (uint32_t)(rte_get_tsc_cycles() / rte_get_tsc_hz());
+
+	for (uint64_t b = 0; b <= plane->fdb.mask; b++) {
+		for (unsigned int way = 0; way < FDB_WAYS; way++) {
+			const struct fdb_entry *entry = &plane->fdb.bucket[b].entry[way];
+			uint32_t number = PLACE_NUMBER(entry->place);
+			struct pont_link_fdb_entry record = {.tag = tag};
+			uint64_t mac = entry->key >> 16;
+
+			if (entry->key == 0)
+				continue;
+			record.vni = state->tenant[(uint16_t)entry->key].vni;
+			memcpy(record.mac, &mac, sizeof(record.mac));
+			if (entry->place & PLACE_EDGE) {
+				record.peer = state->edge[number].peer;
+			} else {
+				record.port = state->circuit[number].port;
+				record.vlan = state->circuit[number].vlan;
+			}
+			record.age_s = now_s > entry->seen_s ? now_s - entry->seen_s : 0;
+			server_send(server, PONT_LINK_FDB_ENTRY, &record, sizeof(record));
+		}
+	}
+}
+
+void records_send(struct server *server, uint16_t request, uint64_t tag)
+{
+	struct pont_link_request end = {.tag = tag};
+
+	switch (request) {
+	case PONT_LINK_STATS_GET:
+		send_stats(server, tag);
+		break;
+	case PONT_LINK_SAS_GET:
+		send_sas(server, tag);
+		break;
+	default:
+		send_fdb(server, tag);
+		break;
+	}
+	server_send(server, PONT_LINK_END, &end, sizeof(end));
+}
+
+uint64_t records_policy_revision(const struct server *server)
+{
+	const struct fence_table *table = server->configuration->state->fence;
+
+	return table != NULL ? fence_table_revision(table) : 0;
+}

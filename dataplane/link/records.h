@@ -1,0 +1,16 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* What the dataplane tells of itself over the link: HELLO, and the records that answer requests. */
+#ifndef DATAPLANE_LINK_RECORDS_H
+#define DATAPLANE_LINK_RECORDS_H
+
+#include "dataplane/link/server.h"
+
+void server_send(struct server *server, enum pont_link_type type, void *message, size_t length);
+
+void records_hello(const struct server *server, struct pont_link_hello *hello);
+/* Answers STATS_GET, SAS_GET or FDB_GET with all records and END. */
+void records_send(struct server *server, uint16_t request, uint64_t tag);
+/* Of the fence policy in force, 0 if there is none. */
+uint64_t records_policy_revision(const struct server *server);
+
+#endif

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include <netinet/in.h>
+#include <string.h>
+
+#include "dataplane/path.h"
+
+/* Reads the ESP header and writes nonce and AAD; sets sequence and length. */
+static inline enum replay_verdict read_header(struct packet *packet, struct gcm_input *input)
+{
+	const struct sa_in *sa = packet->sa;
+	const uint8_t *esp = rte_pktmbuf_mtod(packet->mbuf, const uint8_t *);
+	rte_be32_t low, high;
+	uint32_t iv[2];
+
+	memcpy(&low, esp + 4, sizeof(low));
+	memcpy(iv, esp + 8, sizeof(iv));
+	packet->sequence = replay_infer(&sa->replay, rte_be_to_cpu_32(low));
+	packet->length = (uint16_t)(packet->mbuf->pkt_len - OUTER_ESP_SIZE - PONT_ESP_ICV_SIZE);
+	high = rte_cpu_to_be_32((uint32_t)(packet->sequence >> 32));
+	/* The IV is the sender's business (RFC 4106 section 3.1): ours is the sequence number, others may differ. */
+	_mm_store_si128((__m128i *)input->nonce, _mm_set_epi32(0, (int)iv[1], (int)iv[0], (int)sa->salt));
+	_mm_store_si128((__m128i *)input->aad, _mm_set_epi32(0, (int)low, (int)high, (int)sa->spi));
+	return replay_check(&sa->replay, packet->sequence);
+}
+
+static inline enum pont_drop replay_reason(enum replay_verdict verdict)
+{
+	return verdict == REPLAY_DUPLICATE ? PONT_DROP_open_replay_duplicate : PONT_DROP_open_replay_too_old;
+}
+
+/* Constant in time: how much of a forged tag was right is nobody's business. */
+static inline bool tags_equal(const uint8_t *left, const uint8_t *right)
+{
+	uint64_t a[2], b[2];
+
+	memcpy(a, left, sizeof(a));
+	memcpy(b, right, sizeof(b));
+	return ((a[0] ^ b[0]) | (a[1] ^ b[1])) == 0;
+}
+
+/*
+ * Checks and removes the trailer: padding is 1, 2, 3, ... (RFC 4303 section 2.4), next header is UDP. Leaves the inner
+ * UDP datagram in the buffer.
+ */
+static inline bool take_trailer_off(struct packet *packet)
+{
+	const uint8_t *text = rte_pktmbuf_mtod(packet->mbuf, const uint8_t *) + OUTER_ESP_SIZE;
+	uint8_t padding = text[packet->length - 2], next = text[packet->length - 1];
+	uint16_t payload;
+
+	if (unlikely(next != IPPROTO_UDP || padding + 2u > packet->length))
+		return false;
+	payload = packet->length - 2 - padding;
+	for (uint8_t i = 0; i < padding; i++)
+		if (unlikely(text[payload + i] != i + 1))
+			return false;
+	packet->mbuf->data_len = (uint16_t)(OUTER_ESP_SIZE + payload);
+	packet->mbuf->pkt_len = OUTER_ESP_SIZE + payload;
+	(void)rte_pktmbuf_adj(packet->mbuf, OUTER_ESP_SIZE);
+	return true;
+}
+
+/* Before the AEAD: sizes and replays. Survivors have their nonce and AAD ready. */
+static void check_before(struct worker *worker, struct lane *lane)
+{
+	uint16_t kept = 0;
+
+	for (uint16_t i = 0; i < lane->count; i++) {
+		struct packet *packet = &lane->packet[i];
+		struct sa_in *sa = packet->sa;
+		struct tenant_traffic *traffic = &worker->traffic[sa->tenant];
+		enum replay_verdict verdict;
+
+		packet->tenant = sa->tenant;
+		packet->from = sa->from;
+		traffic->wan_rx.packets++;
+		traffic->wan_rx.bytes += packet->mbuf->hash.usr;
+		if (unlikely(packet->mbuf->pkt_len < OUTER_ESP_SIZE + 4 + PONT_ESP_ICV_SIZE ||
+			     packet->mbuf->pkt_len % 4 != 0)) {
+			worker_drop(worker, packet->mbuf, packet->tenant, PONT_DROP_open_malformed);
+			continue;
+		}
+		verdict = read_header(packet, &worker->gcm_input[kept]);
+		if (unlikely(verdict != REPLAY_FRESH)) {
+			worker_drop(worker, packet->mbuf, packet->tenant, replay_reason(verdict));
+			continue;
+		}
+		lane->packet[kept++] = *packet;
+	}
+	lane->count = kept;
+}
+
+static void decrypt(struct worker *worker, const struct lane *lane)
+{
+	for (uint16_t i = 0; i < lane->count; i++) {
+		const struct packet *packet = &lane->packet[i];
+		uint8_t *text = rte_pktmbuf_mtod(packet->mbuf, uint8_t *) + OUTER_ESP_SIZE;
+		struct gcm_context_data context;
+
+		IMB_AES256_GCM_DEC(worker->gcm, &packet->sa->key, &context, text, text, packet->length,
+			worker->gcm_input[i].nonce, worker->gcm_input[i].aad, GCM_AAD_SIZE, worker->tag[i],
+			PONT_ESP_ICV_SIZE);
+	}
+}
+
+/* After the AEAD: only an authenticated packet may move the window (RFC 4303 section 3.4.3). */
+static void check_after(struct worker *worker, struct lane *lane)
+{
+	uint16_t kept = 0;
+
+	for (uint16_t i = 0; i < lane->count; i++) {
+		struct packet *packet = &lane->packet[i];
+		const uint8_t *icv = rte_pktmbuf_mtod(packet->mbuf, const uint8_t *) + OUTER_ESP_SIZE + packet->length;
+		enum replay_verdict verdict;
+
+		if (unlikely(!tags_equal(worker->tag[i], icv))) {
+			worker_drop(worker, packet->mbuf, packet->tenant, PONT_DROP_open_auth_failed);
+			continue;
+		}
+		verdict = replay_accept(&packet->sa->replay, packet->sequence);
+		if (unlikely(verdict != REPLAY_FRESH)) {
+			worker_drop(worker, packet->mbuf, packet->tenant, replay_reason(verdict));
+			continue;
+		}
+		packet->sa->packets++;
+		packet->sa->bytes += packet->length;
+		if (unlikely(!take_trailer_off(packet))) {
+			worker_drop(worker, packet->mbuf, packet->tenant, PONT_DROP_open_bad_trailer);
+			continue;
+		}
+		lane->packet[kept++] = *packet;
+	}
+	lane->count = kept;
+}
+
+void stage_open(struct worker *worker, struct lane *lane)
+{
+	check_before(worker, lane);
+	decrypt(worker, lane);
+	check_after(worker, lane);
+}

@@ -1,0 +1,656 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "dataplane/snapshot/transaction.h"
+
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <rte_cycles.h>
+#include <rte_malloc.h>
+
+#include "dataplane/fence_program.h"
+
+/* SAs that a transaction adds are prepared in it and touch the world only at COMMIT. */
+struct new_sa_in {
+	struct pont_link_sa_in message; /* without the key once it is expanded */
+	struct sa_in *sa;               /* expanded, in hugepages */
+	uint32_t edge;
+};
+
+/* SAs that a COMMIT takes out of use, erased after the workers have let go of them. */
+struct retired {
+	struct sa_out **out;
+	size_t out_count, out_size;
+	struct sa_in **in;
+	size_t in_count, in_size;
+};
+
+struct transaction {
+	struct state *candidate;
+	uint64_t revision;
+	bool full;
+	struct fence_table *fence; /* new one, NULL: unchanged */
+	struct new_sa_in *in;
+	size_t in_count, in_size;
+	uint32_t *in_del;
+	size_t in_del_count, in_del_size;
+	struct sa_out **out; /* new ones, referenced by the candidate's edges */
+	size_t out_count, out_size;
+};
+
+__attribute__((format(printf, 3, 4))) static int fail(struct state_error *error, int code, const char *format, ...)
+{
+	va_list arguments;
+
+	error->code = code;
+	va_start(arguments, format);
+	(void)vsnprintf(error->text, sizeof(error->text), format, arguments);
+	va_end(arguments);
+	return code;
+}
+
+/* Makes room for one more element; false if memory is short. */
+static bool room_for_one(void **array, size_t count, size_t *size, size_t element)
+{
+	size_t bigger = *size != 0 ? *size * 2 : 64;
+	void *grown;
+
+	if (count < *size)
+		return true;
+	grown = reallocarray(*array, bigger, element);
+	if (grown == NULL)
+		return false;
+	*array = grown;
+	*size = bigger;
+	return true;
+}
+
+int configuration_start(struct configuration *configuration, struct plane *plane)
+{
+	memset(configuration, 0, sizeof(*configuration));
+	configuration->plane = plane;
+	configuration->gcm = gcm_manager_create();
+	configuration->state = state_create();
+	if (configuration->gcm == NULL || configuration->state == NULL)
+		return -1;
+	plane->snapshot = snapshot_build(configuration->state, &plane->ports, plane->worker_count);
+	return plane->snapshot != NULL ? 0 : -1;
+}
+
+static void erase_out(struct sa_out *sa)
+{
+	sa_out_erase(sa);
+	rte_free(sa);
+}
+
+void configuration_stop(struct configuration *configuration)
+{
+	struct state *state = configuration->state;
+
+	transaction_abort(configuration);
+	for (uint32_t i = 1; state != NULL && i < state->edge_size; i++)
+		for (unsigned int worker = 0; worker < PONT_WORKERS_MAX; worker++)
+			if (state->edge[i].sa[worker] != NULL)
+				erase_out(state->edge[i].sa[worker]);
+	for (uint32_t slot = 0; configuration->plane->sa_in != NULL && slot < configuration->plane->spi_slots; slot++)
+		sa_in_erase(&configuration->plane->sa_in[slot]);
+	if (state != NULL && state->fence != NULL)
+		fence_table_unmap((struct fence_table *)(uintptr_t)state->fence);
+	state_free(state);
+	snapshot_free((struct snapshot *)(uintptr_t)configuration->plane->snapshot);
+	configuration->plane->snapshot = NULL;
+	gcm_manager_free(configuration->gcm);
+}
+
+static void transaction_free(struct transaction *transaction)
+{
+	for (size_t i = 0; i < transaction->in_count; i++) {
+		if (transaction->in[i].sa != NULL) {
+			sa_in_erase(transaction->in[i].sa);
+			rte_free(transaction->in[i].sa);
+		}
+	}
+	free(transaction->in);
+	free(transaction->in_del);
+	free(transaction->out);
+	state_free(transaction->candidate);
+	free(transaction);
+}
+
+void transaction_abort(struct configuration *configuration)
+{
+	struct transaction *transaction = configuration->transaction;
+
+	if (transaction == NULL)
+		return;
+	configuration->transaction = NULL;
+	for (size_t i = 0; i < transaction->out_count; i++)
+		erase_out(transaction->out[i]);
+	if (transaction->fence != NULL)
+		fence_table_unmap(transaction->fence);
+	transaction_free(transaction);
+}
+
+static int begin(struct configuration *configuration, const struct pont_link_begin *message, struct state_error *error)
+{
+	struct transaction *transaction;
+
+	if (configuration->transaction != NULL) {
+		transaction_abort(configuration);
+		return fail(error, EPROTO, "BEGIN inside a transaction");
+	}
+	if (message->flags & ~(uint32_t)PONT_BEGIN_FULL || message->reserved != 0)
+		return fail(error, EINVAL, "BEGIN with unknown flags 0x%x", message->flags);
+	transaction = calloc(1, sizeof(*transaction));
+	if (transaction == NULL)
+		return fail(error, ENOMEM, "out of memory for a transaction");
+	transaction->candidate = state_copy(configuration->state);
+	if (transaction->candidate == NULL) {
+		free(transaction);
+		return fail(error, ENOMEM, "out of memory for a transaction");
+	}
+	transaction->revision = message->revision;
+	transaction->full = message->flags & PONT_BEGIN_FULL;
+	if (transaction->full)
+		state_unmark(transaction->candidate);
+	configuration->transaction = transaction;
+	return 0;
+}
+
+static int set_fence(
+	struct transaction *transaction, const struct pont_link_fence *message, int fd, struct state_error *error)
+{
+	struct fence_table *table;
+
+	if (fd < 0)
+		return fail(error, EINVAL, "FENCE_SET carries no file descriptor");
+	table = fence_table_map(fd, message->size);
+	if (table == NULL)
+		return fail(error, EINVAL, "fence table of policy revision %llu cannot be used: %s",
+			(unsigned long long)message->policy_revision, strerror(errno));
+	if (fence_table_revision(table) != message->policy_revision) {
+		unsigned long long inside = fence_table_revision(table);
+
+		fence_table_unmap(table);
+		return fail(error, EINVAL, "fence table says policy revision %llu, the message %llu", inside,
+			(unsigned long long)message->policy_revision);
+	}
+	if (transaction->fence != NULL)
+		fence_table_unmap(transaction->fence);
+	transaction->fence = table;
+	return 0;
+}
+
+/* Sequence numbers other than 0 exist for interop labs only: a key starts at its first packet. */
+static bool sequence_is_allowed(uint64_t sequence)
+{
+#ifdef PONT_MANUAL_KEYS
+	return sequence < UINT64_MAX - 1;
+#else
+	return sequence == 0;
+#endif
+}
+
+static int set_sa_in(
+	struct configuration *configuration, const struct pont_link_sa_in *message, struct state_error *error)
+{
+	struct transaction *transaction = configuration->transaction;
+	const struct plane *plane = configuration->plane;
+	uint32_t slot = message->spi & (plane->spi_slots - 1);
+	struct new_sa_in *added;
+	uint32_t edge;
+
+	if (message->spi < 256)
+		return fail(error, EINVAL, "SPI %u is reserved (RFC 4303 section 2.1)", message->spi);
+	if (message->worker >= plane->worker_count)
+		return fail(error, EINVAL, "SPI 0x%08x: there is no worker %u", message->spi, message->worker);
+	if (!sequence_is_allowed(message->sequence))
+		return fail(error, EINVAL, "SPI 0x%08x: sequence numbers start at 0", message->spi);
+	if (plane->sa_in[slot].spi != 0) {
+		bool leaving = false;
+
+		for (size_t i = 0; i < transaction->in_del_count; i++)
+			leaving = leaving || rte_cpu_to_be_32(transaction->in_del[i]) == plane->sa_in[slot].spi;
+		if (!leaving || rte_cpu_to_be_32(message->spi) == plane->sa_in[slot].spi)
+			return fail(error, EEXIST, "SPI 0x%08x: slot %u is in use by SPI 0x%08x", message->spi, slot,
+				rte_be_to_cpu_32(plane->sa_in[slot].spi));
+	}
+	for (size_t i = 0; i < transaction->in_count; i++)
+		if ((transaction->in[i].message.spi & (plane->spi_slots - 1)) == slot)
+			return fail(error, EEXIST, "SPI 0x%08x: slot %u is taken twice in one transaction",
+				message->spi, slot);
+	edge = state_need_edge(transaction->candidate, message->vni, message->peer, error);
+	if (edge == 0)
+		return error->code;
+	if (!room_for_one(
+		    (void **)&transaction->in, transaction->in_count, &transaction->in_size, sizeof(*transaction->in)))
+		return fail(error, ENOMEM, "out of memory for an SA");
+	added = &transaction->in[transaction->in_count];
+	added->sa = rte_malloc("sa_in", sizeof(*added->sa), RTE_CACHE_LINE_SIZE);
+	if (added->sa == NULL)
+		return fail(error, ENOMEM, "out of hugepage memory for an SA");
+	sa_in_init(added->sa, message, state_tenant(transaction->candidate, message->vni), PLACE_EDGE | edge,
+		configuration->gcm);
+	added->message = *message;
+	explicit_bzero(added->message.key, sizeof(added->message.key));
+	explicit_bzero(added->message.salt, sizeof(added->message.salt));
+	added->edge = edge;
+	transaction->in_count++;
+	return 0;
+}
+
+static int del_sa_in(
+	struct configuration *configuration, const struct pont_link_sa_in_del *message, struct state_error *error)
+{
+	struct transaction *transaction = configuration->transaction;
+
+	if (!room_for_one((void **)&transaction->in_del, transaction->in_del_count, &transaction->in_del_size,
+		    sizeof(*transaction->in_del)))
+		return fail(error, ENOMEM, "out of memory for a delete");
+	transaction->in_del[transaction->in_del_count++] = message->spi;
+	return 0;
+}
+
+static int set_sa_out(
+	struct configuration *configuration, const struct pont_link_sa_out *message, struct state_error *error)
+{
+	struct transaction *transaction = configuration->transaction;
+	struct sa_out *sa, *previous;
+	uint32_t edge;
+
+	if (message->spi < 256)
+		return fail(error, EINVAL, "SPI %u is reserved (RFC 4303 section 2.1)", message->spi);
+	if (message->worker >= configuration->plane->worker_count)
+		return fail(error, EINVAL, "SPI 0x%08x: there is no worker %u", message->spi, message->worker);
+	if (message->source_port < PONT_UDP_SOURCE_PORT_MIN)
+		return fail(error, EINVAL, "SPI 0x%08x: UDP source port %u is not between %d and %d", message->spi,
+			message->source_port, PONT_UDP_SOURCE_PORT_MIN, PONT_UDP_SOURCE_PORT_MAX);
+	if (!sequence_is_allowed(message->sequence))
+		return fail(error, EINVAL, "SPI 0x%08x: sequence numbers start at 0", message->spi);
+	edge = state_need_edge(transaction->candidate, message->vni, message->peer, error);
+	if (edge == 0)
+		return error->code;
+	previous = transaction->candidate->edge[edge].sa[message->worker];
+	if (previous != NULL && previous->spi == rte_cpu_to_be_32(message->spi))
+		return fail(error, EEXIST, "outbound SA with SPI 0x%08x exists already", message->spi);
+	for (size_t i = 0; i < transaction->out_count; i++)
+		if (transaction->out[i] == previous)
+			return fail(error, EEXIST, "two outbound SAs for one worker in one transaction (SPI 0x%08x)",
+				message->spi);
+	if (!room_for_one((void **)&transaction->out, transaction->out_count, &transaction->out_size,
+		    sizeof(struct sa_out *)))
+		return fail(error, ENOMEM, "out of memory for an SA");
+	sa = rte_malloc_socket("sa_out", sizeof(*sa), RTE_CACHE_LINE_SIZE,
+		(int)rte_lcore_to_socket_id(configuration->plane->worker[message->worker]->lcore));
+	if (sa == NULL)
+		return fail(error, ENOMEM, "out of hugepage memory for an SA");
+	sa_out_init(sa, message, state_tenant(transaction->candidate, message->vni), configuration->gcm);
+	transaction->out[transaction->out_count++] = sa;
+	transaction->candidate->edge[edge].sa[message->worker] = sa;
+	return 0;
+}
+
+static int del_sa_out(
+	struct transaction *transaction, const struct pont_link_sa_out_del *message, struct state_error *error)
+{
+	uint16_t tenant = state_tenant(transaction->candidate, message->vni);
+	uint32_t edge = tenant != 0 ? state_edge(transaction->candidate, tenant, message->peer) : 0;
+	struct sa_out **sa;
+
+	if (message->worker >= PONT_WORKERS_MAX)
+		return fail(error, EINVAL, "SPI 0x%08x: there is no worker %u", message->spi, message->worker);
+	if (edge == 0)
+		return 0;
+	sa = &transaction->candidate->edge[edge].sa[message->worker];
+	if (*sa != NULL && (*sa)->spi == rte_cpu_to_be_32(message->spi))
+		*sa = NULL;
+	return 0;
+}
+
+/* --- COMMIT --- */
+
+/* An edge whose tenant or peer is gone loses its SAs. */
+static void drop_orphans(struct state *candidate)
+{
+	for (uint32_t i = 1; i < candidate->edge_size; i++) {
+		struct edge *edge = &candidate->edge[i];
+
+		if (edge->tenant == 0 || (candidate->tenant[edge->tenant].vni != 0 && candidate->peer[edge->peer].used))
+			continue;
+		edge->member = false;
+		memset(edge->sa, 0, sizeof(edge->sa));
+	}
+}
+
+static bool is_deleted(const struct transaction *transaction, const struct sa_in *sa)
+{
+	const struct state *candidate = transaction->candidate;
+
+	for (size_t i = 0; i < transaction->in_del_count; i++)
+		if (rte_cpu_to_be_32(transaction->in_del[i]) == sa->spi)
+			return true;
+	/* Gone with its tenant or peer. A tenant's index may belong to another VNI by now. */
+	return rte_cpu_to_be_32(candidate->tenant[sa->tenant].vni << 8) != sa->vni_word ||
+	       !candidate->peer[sa->peer].used;
+}
+
+/* New outbound SAs that the same transaction deleted again, or whose tenant it removed, never come into use. */
+static void drop_unused_out(struct transaction *transaction)
+{
+	const struct state *candidate = transaction->candidate;
+
+	for (size_t i = 0; i < transaction->out_count; i++) {
+		struct sa_out *sa = transaction->out[i];
+		uint32_t edge = state_edge(candidate, sa->tenant, sa->peer);
+
+		if (edge == 0 || candidate->edge[edge].sa[sa->worker] != sa)
+			erase_out(sa);
+	}
+}
+
+/* Collects what COMMIT takes out of use. False if memory is short; then nothing has changed yet. */
+static bool collect_retired(
+	const struct configuration *configuration, struct transaction *transaction, struct retired *retired)
+{
+	const struct state *old = configuration->state;
+	struct state *candidate = transaction->candidate;
+
+	for (uint32_t i = 1; i < old->edge_size; i++) {
+		for (unsigned int worker = 0; worker < PONT_WORKERS_MAX; worker++) {
+			struct sa_out *sa = old->edge[i].sa[worker];
+
+			if (sa == NULL || candidate->edge[i].sa[worker] == sa)
+				continue;
+			if (!room_for_one((void **)&retired->out, retired->out_count, &retired->out_size,
+				    sizeof(struct sa_out *)))
+				return false;
+			retired->out[retired->out_count++] = sa;
+		}
+	}
+	for (uint32_t slot = 0; slot < configuration->plane->spi_slots; slot++) {
+		struct sa_in *sa = &configuration->plane->sa_in[slot];
+
+		if (sa->spi == 0 || !is_deleted(transaction, sa))
+			continue;
+		if (!room_for_one((void **)&retired->in, retired->in_count, &retired->in_size, sizeof(struct sa_in *)))
+			return false;
+		retired->in[retired->in_count++] = sa;
+		candidate->edge[PLACE_NUMBER(sa->from)].inbound--;
+	}
+	return true;
+}
+
+static bool place_lives(void *context, const struct fdb_entry *entry)
+{
+	const struct state *state = context;
+	uint32_t number = PLACE_NUMBER(entry->place);
+	uint16_t tenant = (uint16_t)entry->key;
+
+	if (entry->place & PLACE_EDGE)
+		return number < state->edge_size && state->edge[number].tenant == tenant;
+	return number < state->circuit_size && state->circuit[number].tenant == tenant;
+}
+
+static void count_macs(struct configuration *configuration)
+{
+	const struct fdb *fdb = &configuration->plane->fdb;
+
+	for (uint32_t i = 0; i <= PONT_TENANTS_MAX; i++)
+		configuration->state->tenant[i].macs = 0;
+	for (uint64_t b = 0; b <= fdb->mask; b++)
+		for (unsigned int way = 0; way < FDB_WAYS; way++)
+			if (fdb->bucket[b].entry[way].key != 0)
+				configuration->state->tenant[(uint16_t)fdb->bucket[b].entry[way].key].macs++;
+}
+
+/* Entries of the FDB that no longer lead anywhere; their slots are free again after the workers have moved on. */
+static void sweep_fdb(
+	struct configuration *configuration, bool (*keep)(void *, const struct fdb_entry *), void *context)
+{
+	struct plane *plane = configuration->plane;
+
+	if (fdb_sweep(&plane->fdb, keep, context) == 0)
+		return;
+	rte_rcu_qsbr_synchronize(plane->qsbr, RTE_QSBR_THRID_INVALID);
+	fdb_reclaim(&plane->fdb);
+	count_macs(configuration);
+}
+
+/* Counters of a tenant index that changes hands start again at zero; no worker uses it at that moment. */
+static void clear_new_tenants(struct configuration *configuration, const struct state *old)
+{
+	const struct state *now = configuration->state;
+
+	for (uint32_t i = 1; i <= PONT_TENANTS_MAX; i++) {
+		if (old->tenant[i].vni == now->tenant[i].vni || now->tenant[i].vni == 0)
+			continue;
+		for (unsigned int w = 0; w < configuration->plane->worker_count; w++) {
+			struct worker *worker = configuration->plane->worker[w];
+
+			memset(&worker->traffic[i], 0, sizeof(worker->traffic[i]));
+			memset(&worker->rare[i], 0, sizeof(worker->rare[i]));
+		}
+	}
+}
+
+/* Withdraws inbound SAs, waits, erases. */
+static void retire_in(struct configuration *configuration, struct sa_in **sa, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		__atomic_store_n(&sa[i]->spi, 0, __ATOMIC_RELEASE);
+	if (count != 0)
+		rte_rcu_qsbr_synchronize(configuration->plane->qsbr, RTE_QSBR_THRID_INVALID);
+	for (size_t i = 0; i < count; i++)
+		sa_in_erase(sa[i]);
+}
+
+static void install_in(struct configuration *configuration, const struct transaction *transaction)
+{
+	for (size_t i = 0; i < transaction->in_count; i++) {
+		const struct new_sa_in *added = &transaction->in[i];
+		struct sa_in *slot =
+			&configuration->plane->sa_in[added->message.spi & (configuration->plane->spi_slots - 1)];
+
+		*slot = *added->sa;
+		__atomic_store_n(&slot->spi, rte_cpu_to_be_32(added->message.spi), __ATOMIC_RELEASE);
+	}
+}
+
+static int commit(
+	struct configuration *configuration, const struct pont_link_commit *message, struct state_error *error)
+{
+	struct transaction *transaction = configuration->transaction;
+	struct plane *plane = configuration->plane;
+	struct state *old = configuration->state, *candidate = transaction->candidate;
+	struct snapshot *snapshot, *previous = (struct snapshot *)(uintptr_t)plane->snapshot;
+	const struct fence_table *old_fence = old->fence;
+	struct retired retired = {0};
+
+	if (message->revision != transaction->revision)
+		return fail(error, EPROTO, "COMMIT of revision %llu ends BEGIN of revision %llu",
+			(unsigned long long)message->revision, (unsigned long long)transaction->revision);
+	if (transaction->full) {
+		state_sweep(candidate);
+		candidate->revision = transaction->revision;
+	}
+	drop_orphans(candidate);
+	for (size_t i = 0; i < transaction->in_count; i++) {
+		const struct pont_link_sa_in *added = &transaction->in[i].message;
+
+		if (state_tenant(candidate, added->vni) == 0 || !candidate->peer[added->peer].used)
+			return fail(
+				error, ENOENT, "SPI 0x%08x: tenant or peer leaves in the same transaction", added->spi);
+		candidate->edge[transaction->in[i].edge].inbound++;
+	}
+	if (!collect_retired(configuration, transaction, &retired))
+		goto no_memory;
+	state_drop_empty_edges(candidate);
+	if (transaction->fence != NULL)
+		candidate->fence = transaction->fence;
+	snapshot = snapshot_build(candidate, &plane->ports, plane->worker_count);
+	if (snapshot == NULL)
+		goto no_memory;
+
+	/*
+	 * Nothing fails from here on. Lessons under way name places of the old state: they are entered before it goes.
+	 * SAs that leave go before new ones take their slots; SAs that come are there before the snapshot that uses
+	 * them.
+	 */
+	drop_unused_out(transaction);
+	configuration_learn(configuration);
+	retire_in(configuration, retired.in, retired.in_count);
+	install_in(configuration, transaction);
+	candidate->tenant[0].macs = 0;
+	for (uint32_t i = 1; i <= PONT_TENANTS_MAX; i++)
+		if (candidate->tenant[i].vni == old->tenant[i].vni)
+			candidate->tenant[i].macs = old->tenant[i].macs;
+	configuration->state = candidate;
+	clear_new_tenants(configuration, old);
+	__atomic_store_n(&plane->snapshot, snapshot, __ATOMIC_RELEASE);
+	rte_rcu_qsbr_synchronize(plane->qsbr, RTE_QSBR_THRID_INVALID);
+
+	sweep_fdb(configuration, place_lives, candidate);
+	for (size_t i = 0; i < retired.out_count; i++)
+		erase_out(retired.out[i]);
+	if (transaction->fence != NULL && old_fence != NULL)
+		fence_table_unmap((struct fence_table *)(uintptr_t)old_fence);
+	snapshot_free(previous);
+	free(retired.in);
+	free(retired.out);
+	if (transaction->full)
+		configuration->full_revision = transaction->revision;
+	configuration->transaction = NULL;
+	transaction->candidate = NULL;
+	state_free(old);
+	transaction_free(transaction);
+	return 0;
+
+no_memory:
+	free(retired.in);
+	free(retired.out);
+	return fail(error, ENOMEM, "out of memory for the workers' snapshot");
+}
+
+int transaction_message(struct configuration *configuration, const struct pont_link_header *message, int fd,
+	bool *committed, struct state_error *error)
+{
+	struct state_limits limits = {.ports = &configuration->plane->ports,
+		.workers = configuration->plane->worker_count,
+		.spi_slots = configuration->plane->spi_slots};
+	struct transaction *transaction = configuration->transaction;
+	const void *body = message;
+	int code;
+
+	*committed = false;
+	if (message->type != PONT_LINK_BEGIN && transaction == NULL) {
+		code = fail(error, EPROTO, "message type %u outside of a transaction", message->type);
+		goto out;
+	}
+	switch (message->type) {
+	case PONT_LINK_BEGIN:
+		code = begin(configuration, body, error);
+		break;
+	case PONT_LINK_SITE_SET:
+		code = state_set_site(transaction->candidate, body, error);
+		break;
+	case PONT_LINK_FENCE_SET:
+		code = set_fence(transaction, body, fd, error);
+		break;
+	case PONT_LINK_TENANT_SET:
+		code = state_set_tenant(transaction->candidate, body, error);
+		break;
+	case PONT_LINK_CIRCUIT_SET:
+		code = state_set_circuit(transaction->candidate, &limits, body, error);
+		break;
+	case PONT_LINK_PEER_SET:
+		code = state_set_peer(transaction->candidate, body, error);
+		break;
+	case PONT_LINK_MEMBER_SET:
+		code = state_set_member(transaction->candidate, body, error);
+		break;
+	case PONT_LINK_ADJACENCY_SET:
+		code = state_set_adjacency(transaction->candidate, &limits, body, error);
+		break;
+	case PONT_LINK_SA_IN_SET:
+		code = set_sa_in(configuration, body, error);
+		break;
+	case PONT_LINK_SA_IN_DEL:
+		code = del_sa_in(configuration, body, error);
+		break;
+	case PONT_LINK_SA_OUT_SET:
+		code = set_sa_out(configuration, body, error);
+		break;
+	case PONT_LINK_SA_OUT_DEL:
+		code = del_sa_out(transaction, body, error);
+		break;
+	case PONT_LINK_COMMIT:
+		code = commit(configuration, body, error);
+		*committed = code == 0;
+		break;
+	default:
+		code = fail(error, EPROTO, "unknown message type %u", message->type);
+		break;
+	}
+	if (code != 0)
+		transaction_abort(configuration);
+out:
+	if (fd >= 0)
+		close(fd);
+	return code;
+}
+
+/* --- between transactions --- */
+
+struct ageing {
+	const struct state *state;
+	uint32_t now_s;
+};
+
+static bool is_young(void *context, const struct fdb_entry *entry)
+{
+	const struct ageing *ageing = context;
+	uint32_t age = ageing->now_s - entry->seen_s;
+
+	/* A worker's clock may be a second ahead. */
+	return (int32_t)age < (int32_t)ageing->state->tenant[(uint16_t)entry->key].mac_ageing_s;
+}
+
+void configuration_age(struct configuration *configuration)
+{
+	uint64_t now = rte_get_tsc_cycles();
+	struct ageing ageing = {.state = configuration->state, .now_s = (uint32_t)(now / rte_get_tsc_hz())};
+	struct plane *plane = configuration->plane;
+
+	sweep_fdb(configuration, is_young, &ageing);
+	for (uint32_t slot = 0; slot < plane->spi_slots; slot++) {
+		struct sa_in *sa = &plane->sa_in[slot];
+
+		if (sa->spi == 0 || now < sa->expires_tsc || configuration->transaction != NULL)
+			continue;
+		configuration->state->edge[PLACE_NUMBER(sa->from)].inbound--;
+		retire_in(configuration, &sa, 1);
+	}
+}
+
+void configuration_learn(struct configuration *configuration)
+{
+	struct plane *plane = configuration->plane;
+	struct state *state = configuration->state;
+
+	for (unsigned int w = 0; w < plane->worker_count; w++) {
+		struct fdb_lesson lesson;
+
+		while (rte_ring_dequeue_elem(plane->worker[w]->lessons, &lesson, sizeof(lesson)) == 0) {
+			struct tenant *tenant = &state->tenant[(uint16_t)lesson.key];
+			struct fdb_entry told = {.key = lesson.key, .place = lesson.place};
+
+			if (place_lives(state, &told) &&
+				fdb_learn(&plane->fdb, &lesson, tenant->macs < tenant->mac_limit) == FDB_ADDED)
+				tenant->macs++;
+		}
+	}
+}

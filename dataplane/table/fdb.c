@@ -1,0 +1,103 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "dataplane/table/fdb.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include <rte_malloc.h>
+#include <rte_random.h>
+
+/* A withdrawn entry keeps this mark in `place` until fdb_reclaim(); key 0 with any other place is free. */
+#define FDB_WITHDRAWN UINT32_MAX
+
+int fdb_create(struct fdb *fdb, uint32_t macs)
+{
+	uint64_t buckets = rte_align64pow2(RTE_MAX(UINT64_C(16), (uint64_t)macs * 2 / FDB_WAYS));
+
+	fdb->bucket = rte_zmalloc("fdb", buckets * sizeof(*fdb->bucket), RTE_CACHE_LINE_SIZE);
+	if (fdb->bucket == NULL) {
+		errno = ENOMEM;
+		return -1;
+	}
+	fdb->mask = buckets - 1;
+	fdb->secret_add = rte_rand();
+	fdb->secret_multiply = rte_rand() | 1;
+	return 0;
+}
+
+void fdb_destroy(struct fdb *fdb)
+{
+	rte_free(fdb->bucket);
+	fdb->bucket = NULL;
+}
+
+static struct fdb_entry *free_entry(struct fdb_bucket *bucket, unsigned int *used)
+{
+	struct fdb_entry *found = NULL;
+
+	*used = 0;
+	for (unsigned int way = 0; way < FDB_WAYS; way++) {
+		struct fdb_entry *entry = &bucket->entry[way];
+
+		if (entry->key != 0 || entry->place == FDB_WITHDRAWN)
+			(*used)++;
+		else if (found == NULL)
+			found = entry;
+	}
+	return found;
+}
+
+enum fdb_learnt fdb_learn(struct fdb *fdb, const struct fdb_lesson *lesson, bool may_add)
+{
+	uint64_t hash = fdb_hash(fdb, lesson->key);
+	struct fdb_entry *entry = fdb_find(fdb, lesson->key, hash), *other;
+	unsigned int used, used_other;
+
+	if (entry != NULL) {
+		enum fdb_learnt result = entry->place == lesson->place ? FDB_REFRESHED : FDB_MOVED;
+
+		__atomic_store_n(&entry->place, lesson->place, __ATOMIC_RELAXED);
+		__atomic_store_n(&entry->seen_s, lesson->seen_s, __ATOMIC_RELAXED);
+		return result;
+	}
+	entry = free_entry(fdb_first(fdb, hash), &used);
+	other = free_entry(fdb_second(fdb, hash), &used_other);
+	if (entry == NULL || (other != NULL && used_other < used))
+		entry = other;
+	if (entry == NULL || !may_add)
+		return FDB_FULL;
+	entry->place = lesson->place;
+	entry->seen_s = lesson->seen_s;
+	__atomic_store_n(&entry->key, lesson->key, __ATOMIC_RELEASE);
+	return FDB_ADDED;
+}
+
+uint32_t fdb_sweep(struct fdb *fdb, bool (*keep)(void *context, const struct fdb_entry *entry), void *context)
+{
+	uint32_t withdrawn = 0;
+
+	for (uint64_t b = 0; b <= fdb->mask; b++) {
+		for (unsigned int way = 0; way < FDB_WAYS; way++) {
+			struct fdb_entry *entry = &fdb->bucket[b].entry[way];
+
+			if (entry->key == 0 || keep(context, entry))
+				continue;
+			/*
+			 * The key first: a worker that still matches it reads the old place until its next quiescent
+			 * state, and after that nobody does. The mark is a place that no snapshot has.
+			 */
+			__atomic_store_n(&entry->key, 0, __ATOMIC_RELEASE);
+			__atomic_store_n(&entry->place, FDB_WITHDRAWN, __ATOMIC_RELAXED);
+			withdrawn++;
+		}
+	}
+	return withdrawn;
+}
+
+void fdb_reclaim(struct fdb *fdb)
+{
+	for (uint64_t b = 0; b <= fdb->mask; b++)
+		for (unsigned int way = 0; way < FDB_WAYS; way++)
+			if (fdb->bucket[b].entry[way].key == 0)
+				fdb->bucket[b].entry[way].place = PLACE_NOWHERE;
+}

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Forwarding database of all tenants: (tenant, MAC) → place. One writer, the main lcore; workers read without locks.
+ *
+ * A bucket is one cache line of four entries; a key lives in one of two buckets. An entry is published by storing its
+ * key last and withdrawn by zeroing the key; its slot is used again only after every worker has passed a quiescent
+ * state (fdb_reclaim), so a reader that matched a key can trust the place beside it. A moved MAC changes the place in
+ * one store.
+ *
+ * Hashing is keyed with random secrets: tenants choose MAC addresses and must not be able to fill chosen buckets.
+ */
+#ifndef DATAPLANE_TABLE_FDB_H
+#define DATAPLANE_TABLE_FDB_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include <rte_branch_prediction.h>
+#include <rte_common.h>
+#include <rte_prefetch.h>
+
+#include "dataplane/packet.h"
+
+enum { FDB_WAYS = 4 };
+
+struct fdb_entry {
+	uint64_t key; /* FDB_KEY, 0: free */
+	place_t place;
+	uint32_t seen_s; /* when a frame came from it, in seconds of the worker's clock. Workers write it at most once a
+			    second per address: the one thing two workers may both write. */
+};
+
+struct fdb_bucket {
+	struct fdb_entry entry[FDB_WAYS];
+} __rte_cache_aligned;
+
+struct fdb {
+	uint64_t secret_add;
+	uint64_t secret_multiply; /* odd */
+	uint64_t mask;            /* buckets - 1 */
+	struct fdb_bucket *bucket;
+};
+
+/* tenant in the upper 16 bits; mac points at 6 bytes of which 8 can be read. Never 0, as tenant is never 0. */
+static inline uint64_t fdb_key(uint16_t tenant, const uint8_t *mac)
+{
+	uint64_t bytes;
+
+	__builtin_memcpy(&bytes, mac, sizeof(bytes));
+	return (bytes << 16) | tenant;
+}
+
+static inline uint64_t fdb_hash(const struct fdb *fdb, uint64_t key)
+{
+	__extension__ typedef unsigned __int128 wide;
+	wide product = (wide)(key ^ fdb->secret_add) * fdb->secret_multiply;
+
+	return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+static inline struct fdb_bucket *fdb_first(const struct fdb *fdb, uint64_t hash)
+{
+	return &fdb->bucket[hash & fdb->mask];
+}
+
+static inline struct fdb_bucket *fdb_second(const struct fdb *fdb, uint64_t hash)
+{
+	return &fdb->bucket[(hash >> 32) & fdb->mask];
+}
+
+static inline struct fdb_entry *fdb_match(struct fdb_bucket *bucket, uint64_t key)
+{
+	for (unsigned int way = 0; way < FDB_WAYS; way++)
+		if (__atomic_load_n(&bucket->entry[way].key, __ATOMIC_ACQUIRE) == key)
+			return &bucket->entry[way];
+	return NULL;
+}
+
+/* Looks a key up; NULL if it is not there. The entry may be read until the worker's next quiescent state. */
+static inline struct fdb_entry *fdb_find(const struct fdb *fdb, uint64_t key, uint64_t hash)
+{
+	struct fdb_entry *entry = fdb_match(fdb_first(fdb, hash), key);
+
+	return likely(entry != NULL) ? entry : fdb_match(fdb_second(fdb, hash), key);
+}
+
+static inline place_t fdb_place(const struct fdb_entry *entry)
+{
+	return __atomic_load_n(&entry->place, __ATOMIC_RELAXED);
+}
+
+/* What a worker offers for learning. */
+struct fdb_lesson {
+	uint64_t key;
+	place_t place;
+	uint32_t seen_s;
+};
+
+/* --- main lcore only --- */
+
+/* Room for `macs` addresses at half load, in hugepages. -1 and errno on failure. */
+int fdb_create(struct fdb *fdb, uint32_t macs);
+void fdb_destroy(struct fdb *fdb);
+
+enum fdb_learnt { FDB_REFRESHED, FDB_ADDED, FDB_MOVED, FDB_FULL };
+
+/* Enters or moves an address. may_add: whether the tenant's limit allows a new one. */
+enum fdb_learnt fdb_learn(struct fdb *fdb, const struct fdb_lesson *lesson, bool may_add);
+
+/*
+ * Calls keep for every entry and withdraws those for which it says false. Slots are free for new entries after
+ * fdb_reclaim(), which the caller calls once every worker has passed a quiescent state. Returns how many went.
+ */
+uint32_t fdb_sweep(struct fdb *fdb, bool (*keep)(void *context, const struct fdb_entry *entry), void *context);
+void fdb_reclaim(struct fdb *fdb);
+
+#endif
