@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "control/fence/cgroup.h"
+
+#include <fcntl.h>
+#include <linux/magic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+/* mountinfo writes space, tab, newline and backslash as \ooo. */
+static void unescape(char *text)
+{
+	char *out = text;
+
+	while (*text) {
+		if (text[0] == '\\' && text[1] >= '0' && text[1] <= '3' && text[2] >= '0' && text[2] <= '7' &&
+			text[3] >= '0' && text[3] <= '7') {
+			*out++ = (char)((text[1] - '0') << 6 | (text[2] - '0') << 3 | (text[3] - '0'));
+			text += 4;
+		} else {
+			*out++ = *text++;
+		}
+	}
+	*out = '\0';
+}
+
+/* "ID PARENT MAJOR:MINOR ROOT MOUNT_POINT OPTIONS [OPTIONAL...] - TYPE SOURCE OPTIONS": the mount point if v2. */
+static char *cgroup2_of_line(char *line)
+{
+	char *separator = strstr(line, " - "), *save = NULL, *word = NULL;
+	int i;
+
+	if (!separator || strncmp(separator + 3, "cgroup2 ", 8))
+		return NULL;
+	*separator = '\0';
+	for (i = 0; i < 5; i++) {
+		word = strtok_r(i ? NULL : line, " ", &save);
+		if (!word)
+			return NULL;
+	}
+	unescape(word);
+	return strdup(word);
+}
+
+char *cgroup_mount_point(const char *mountinfo)
+{
+	FILE *file = fopen(mountinfo, "re");
+	char *line = NULL, *found = NULL;
+	size_t room = 0;
+
+	if (!file)
+		return NULL;
+	while (!found && getline(&line, &room, file) > 0)
+		found = cgroup2_of_line(line);
+	free(line);
+	(void)fclose(file);
+	return found;
+}
+
+int cgroup_open(const char *path, char **found, uint64_t *id, struct error *error)
+{
+	struct statfs file_system;
+	struct stat status;
+	int fd;
+
+	*found = path ? strdup(path) : cgroup_mount_point("/proc/self/mountinfo");
+	if (!*found)
+		return error_set(error, ENODEV, NULL,
+			"fence: no cgroup v2 hierarchy is mounted (mount -t cgroup2 none /sys/fs/cgroup)");
+	fd = open(*found, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || fstatfs(fd, &file_system) || fstat(fd, &status)) {
+		(void)error_set(error, errno, NULL, "fence: cgroup %.300s: %s", *found, strerror(errno));
+		goto undo;
+	}
+	if ((unsigned long)file_system.f_type != CGROUP2_SUPER_MAGIC) {
+		(void)error_set(error, EINVAL, NULL, "fence: %.300s is not a cgroup v2 directory", *found);
+		goto undo;
+	}
+	/* cgroupfs numbers its directories with the cgroup's id. */
+	*id = status.st_ino;
+	return fd;
+undo:
+	if (fd >= 0)
+		(void)close(fd);
+	free(*found);
+	*found = NULL;
+	return -1;
+}

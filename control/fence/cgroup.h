@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The cgroup v2 directory that k2 guards. */
+#ifndef CONTROL_FENCE_CGROUP_H
+#define CONTROL_FENCE_CGROUP_H
+
+#include <stdint.h>
+
+#include "control/error.h"
+
+/*
+ * Opens the directory; path NULL: the root of the cgroup v2 hierarchy, wherever it is mounted, alone or beside v1.
+ * Returns a file descriptor, and in *found the path (malloc) and in *id the kernel's number of the cgroup.
+ */
+int cgroup_open(const char *path, char **found, uint64_t *id, struct error *error);
+
+/* Mount point of the first cgroup v2 file system in a mountinfo file (proc(5)), malloc; NULL if there is none. */
+char *cgroup_mount_point(const char *mountinfo);
+
+#endif

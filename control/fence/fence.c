@@ -1,0 +1,235 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "control/fence/fence.h"
+
+#include <bpf/bpf.h>
+#include <bpf/libbpf.h>
+#include <event2/event.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "control/fence/cgroup.h"
+#include "control/fence/interface.h"
+#include "control/fence/on_link.h"
+#include "control/fence/pins.h"
+#include "control/fence/programs.h"
+#include "control/fence/skeleton.h"
+
+struct guarded_interface {
+	uint32_t ifindex;
+	char name[IF_NAMESIZE];
+};
+
+struct fence {
+	fence_denied_fn *denied;
+	void *context;
+	char *cgroup;
+	int cgroup_fd;
+	struct egress_fence *programs;
+	struct on_link *on_link;
+	struct ring_buffer *ring;
+	struct event *event;
+	struct guarded_interface *interfaces;
+	size_t interface_count;
+};
+
+static int on_denied(void *context, void *data, size_t size)
+{
+	const struct fence *fence = context;
+
+	if (size >= sizeof(struct pont_fence_event))
+		fence->denied(fence->context, data);
+	return 0;
+}
+
+static void on_events(evutil_socket_t fd, short what, void *context)
+{
+	struct fence *fence = context;
+
+	(void)fd, (void)what;
+	(void)ring_buffer__consume(fence->ring);
+}
+
+static int events_open(struct fence *fence, struct event_base *base, struct error *error)
+{
+	fence->ring = ring_buffer__new(bpf_map__fd(fence->programs->maps.events), on_denied, fence, NULL);
+	if (!fence->ring)
+		return error_set(error, errno, NULL, "fence: ring of denials: %s", strerror(errno));
+	fence->event = event_new(base, ring_buffer__epoll_fd(fence->ring), EV_READ | EV_PERSIST, on_events, fence);
+	if (!fence->event || event_add(fence->event, NULL))
+		return error_set(error, ENOMEM, NULL, "fence: event of the ring of denials");
+	return 0;
+}
+
+/* Guards every interface there is now; one that disappears meanwhile needs no guard. */
+static int interfaces_attach(struct fence *fence, struct error *error)
+{
+	struct if_nameindex *all = if_nameindex(), *one;
+	int result = 0;
+
+	if (!all)
+		return error_set(error, errno, NULL, "fence: list of interfaces: %s", strerror(errno));
+	for (one = all; one->if_index && !result; one++)
+		if (fence_interface_attach(fence, one->if_index, one->if_name, error) && error->code != ENODEV)
+			result = -1;
+	if_freenameindex(all);
+	return result;
+}
+
+struct fence *fence_start(struct event_base *base, const struct fence_options *options, fence_denied_fn *denied,
+	void *context, struct error *error)
+{
+	struct fence *fence = calloc(1, sizeof(*fence));
+	uint64_t cgroup_id;
+
+	if (!fence) {
+		(void)error_set(error, ENOMEM, NULL, "fence: out of memory");
+		return NULL;
+	}
+	fence->denied = denied;
+	fence->context = context;
+	fence->cgroup_fd = cgroup_open(options->cgroup, &fence->cgroup, &cgroup_id, error);
+	if (fence->cgroup_fd < 0 || pins_open(options->pin_directory, error))
+		goto undo;
+	fence->programs = programs_load(options->pin_directory, error);
+	if (!fence->programs)
+		goto undo;
+	fence->on_link = on_link_start(base, bpf_map__fd(fence->programs->maps.on_link), error);
+	if (!fence->on_link || events_open(fence, base, error))
+		goto undo;
+	if (programs_guard_cgroup(fence->programs, options->pin_directory, fence->cgroup_fd, cgroup_id, error) ||
+		interfaces_attach(fence, error))
+		goto undo;
+	return fence;
+undo:
+	/* What is attached by now stays: a fence that is half up denies, it does not open. */
+	fence_stop(fence);
+	return NULL;
+}
+
+void fence_stop(struct fence *fence)
+{
+	if (!fence)
+		return;
+	if (fence->event)
+		event_free(fence->event);
+	ring_buffer__free(fence->ring);
+	on_link_stop(fence->on_link);
+	programs_close(fence->programs);
+	if (fence->cgroup_fd >= 0)
+		(void)close(fence->cgroup_fd);
+	free(fence->cgroup);
+	free(fence->interfaces);
+	free(fence);
+}
+
+/* Notes that an interface is guarded. */
+static int interface_enter(struct fence *fence, uint32_t ifindex, const char *name, struct error *error)
+{
+	struct guarded_interface *grown;
+	size_t i;
+
+	for (i = 0; i < fence->interface_count && fence->interfaces[i].ifindex != ifindex; i++)
+		;
+	if (i == fence->interface_count) {
+		grown = reallocarray(fence->interfaces, i + 1, sizeof(*grown));
+		if (!grown)
+			return error_set(error, ENOMEM, NULL, "fence: out of memory");
+		fence->interfaces = grown;
+		fence->interface_count++;
+	}
+	fence->interfaces[i].ifindex = ifindex;
+	(void)snprintf(fence->interfaces[i].name, sizeof(fence->interfaces[i].name), "%s", name);
+	return 0;
+}
+
+int fence_interface_attach(struct fence *fence, uint32_t ifindex, const char *name, struct error *error)
+{
+	const struct bpf_program *programs[INTERFACE_KINDS] = {
+		[INTERFACE_ETHERNET] = fence->programs->progs.egress_ethernet,
+		[INTERFACE_IP] = fence->programs->progs.egress_ip,
+		[INTERFACE_CLOSED] = fence->programs->progs.egress_closed,
+	};
+	enum interface_kind kind;
+
+	if (interface_kind(name, &kind, error))
+		return -1;
+	if (kind == INTERFACE_LOOPBACK)
+		return 0;
+	if (interface_attach(ifindex, name, bpf_program__fd(programs[kind]), error))
+		return -1;
+	return interface_enter(fence, ifindex, name, error);
+}
+
+int fence_publish(struct fence *fence, const struct fence_policy *policy, struct error *error)
+{
+	const int fd = fence_policy_fd(policy);
+	const uint32_t zero = 0;
+
+	/* The kernel returns when no program can still be using the old one. */
+	if (bpf_map_update_elem(bpf_map__fd(fence->programs->maps.policy), &zero, &fd, BPF_ANY))
+		return error_set(error, errno, NULL, "fence: publishing policy revision %llu: %s",
+			(unsigned long long)fence_policy_revision(policy), strerror(errno));
+	return 0;
+}
+
+int fence_counters_read(const struct fence *fence, struct fence_counters *out, struct error *error)
+{
+	const int map = bpf_map__fd(fence->programs->maps.counters), cpus = libbpf_num_possible_cpus();
+	uint32_t index;
+	uint64_t *values;
+	int cpu, result = -1;
+
+	memset(out, 0, sizeof(*out));
+	if (cpus < 0)
+		return error_set(error, -cpus, NULL, "fence: number of CPUs: %s", strerror(-cpus));
+	values = calloc((size_t)cpus, sizeof(*values));
+	if (!values)
+		return error_set(error, ENOMEM, NULL, "fence: out of memory");
+	for (index = 0; index < PONT_PLACE_COUNT * PONT_VERDICT_COUNT; index++) {
+		if (bpf_map_lookup_elem(map, &index, values)) {
+			(void)error_set(error, errno, NULL, "fence: reading counters: %s", strerror(errno));
+			goto out;
+		}
+		for (cpu = 0; cpu < cpus; cpu++)
+			out->packets[index / PONT_VERDICT_COUNT][index % PONT_VERDICT_COUNT] += values[cpu];
+	}
+	result = 0;
+out:
+	free(values);
+	return result;
+}
+
+void fence_interfaces(
+	const struct fence *fence, void (*visit)(void *context, uint32_t ifindex, const char *name), void *context)
+{
+	char name[IF_NAMESIZE];
+	size_t i;
+
+	for (i = 0; i < fence->interface_count; i++)
+		if (if_indextoname(fence->interfaces[i].ifindex, name))
+			visit(context, fence->interfaces[i].ifindex, name);
+}
+
+const char *fence_cgroup(const struct fence *fence)
+{
+	return fence->cgroup;
+}
+
+int fence_remove(const struct fence_options *options, struct error *error)
+{
+	struct if_nameindex *all = if_nameindex(), *one;
+	int result = 0;
+
+	if (!all)
+		return error_set(error, errno, NULL, "fence: list of interfaces: %s", strerror(errno));
+	for (one = all; one->if_index; one++)
+		if (interface_detach(one->if_index, one->if_name, error))
+			result = -1;
+	if_freenameindex(all);
+	/* A link goes with its pin, and its program and maps with the last link. */
+	if (pins_remove(options->pin_directory, error))
+		result = -1;
+	return result;
+}

@@ -1,0 +1,313 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-3-Clause
+/*
+ * The fence. One source, built twice:
+ *  - for the kernel: k1 at tc egress of every interface, k2 at cgroup v2 (packets, connect(), sendmsg()),
+ *  - with PONT_FENCE_DPDK, for DPDK's librte_bpf: d, at the dataplane's WAN transmit, where the table is looked up by
+ *    native functions over the same bytes (dataplane/fence_program.c).
+ * Parsing (parse.h) and rule book (verdict.h) are the same everywhere. DPDK's loader knows neither calls between BPF
+ * functions nor loops, so everything is forced inline.
+ */
+#include <linux/bpf.h>
+
+#include <bpf/bpf_helpers.h>
+
+#include "pontlevis/fence_map.h"
+
+#ifdef PONT_FENCE_DPDK
+
+typedef __u64 fence_table;
+
+/* Resolved by rte_bpf_elf_load() to native functions. */
+extern __u64 fence_lookup_ipv4(__u64 table, __u64 address);
+extern __u64 fence_lookup_ipv6(__u64 table, __u64 high, __u64 low);
+
+static __always_inline int fence_table_present(fence_table table)
+{
+	return table != 0;
+}
+
+static __always_inline __u32 fence_entry_ipv4(fence_table table, __u32 address)
+{
+	return fence_lookup_ipv4(table, address);
+}
+
+static __always_inline __u32 fence_entry_ipv6(fence_table table, __u64 high, __u64 low)
+{
+	return fence_lookup_ipv6(table, high, low);
+}
+
+/* The dataplane itself never solicits neighbours; the kernel's solicitations were judged at the kernel's interface. */
+static __always_inline int fence_on_link(__u32 ifindex, __u64 high, __u64 low)
+{
+	return 0;
+}
+
+#include "ebpf/verdict.h"
+
+/* Returns enum pont_verdict. */
+SEC("fence")
+__u64 fence_dataplane(const struct fence_frame *frame)
+{
+	struct fence_packet packet = {};
+
+	fence_parse_ethernet(frame, &packet);
+	return fence_judge(&packet, PONT_PLACE_DATAPLANE, 0, frame->table).verdict;
+}
+
+#else
+
+#include <bpf/bpf_endian.h>
+
+#include "ebpf/maps.h"
+
+typedef void *fence_pages;
+
+static __always_inline const void *fence_page(fence_pages pages, __u32 page)
+{
+	return bpf_map_lookup_elem(pages, &page);
+}
+
+#include "ebpf/lookup.h"
+
+/* The policy as one packet sees it. */
+struct fence_view {
+	fence_pages pages;
+	const struct pont_fence_header *header; /* NULL: no policy */
+};
+typedef const struct fence_view *fence_table;
+
+static __always_inline int fence_table_present(fence_table table)
+{
+	return table->header != 0;
+}
+
+static __always_inline __u32 fence_entry_ipv4(fence_table table, __u32 address)
+{
+	return fence_find_ipv4(table->pages, table->header, address);
+}
+
+static __always_inline __u32 fence_entry_ipv6(fence_table table, __u64 high, __u64 low)
+{
+	return fence_find_ipv6(table->pages, table->header, high, low);
+}
+
+static __always_inline int fence_on_link(__u32 ifindex, __u64 high, __u64 low)
+{
+	struct fence_link_key key = {.prefix_length = 32 + 128, .ifindex = ifindex};
+	__be64 halves[2] = {bpf_cpu_to_be64(high), bpf_cpu_to_be64(low)};
+
+	__builtin_memcpy(key.address, halves, sizeof(key.address));
+	return bpf_map_lookup_elem(&on_link, &key) != 0;
+}
+
+#include "ebpf/verdict.h"
+
+/* What TC programs answer (linux/pkt_cls.h), and cgroup programs. */
+enum {
+	TC_NEXT = -1, /* pass, other filters of the operator may still object */
+	TC_DROP = 2,
+	CGROUP_DENY = 0, /* the caller gets EPERM */
+	CGROUP_ALLOW = 1,
+};
+
+/* On average one event in EVENT_INTERVAL_NS, EVENT_BURST_NS worth of them at once, on each CPU. */
+#define EVENT_INTERVAL_NS 10000000ULL
+#define EVENT_BURST_NS    500000000ULL
+
+/* Whether an event may be reported now. A race with an interrupt may cost or give one event, never a verdict. */
+static __always_inline int event_allowed(__u64 now)
+{
+	__u32 zero = 0;
+	__u64 *used_until = bpf_map_lookup_elem(&event_allowance, &zero);
+
+	if (!used_until || *used_until > now)
+		return 0;
+	if (*used_until + EVENT_BURST_NS < now)
+		*used_until = now - EVENT_BURST_NS;
+	*used_until += EVENT_INTERVAL_NS;
+	return 1;
+}
+
+struct fence_place {
+	__u32 place; /* enum pont_fence_place */
+	__u32 ifindex;
+	__u32 length;
+};
+
+static __always_inline void report(const struct fence_place *where, const struct fence_packet *packet,
+	const struct fence_view *view, struct fence_result result)
+{
+	struct pont_fence_event event = {};
+	__u64 now = bpf_ktime_get_ns();
+
+	if (!event_allowed(now))
+		return;
+	event.time_ns = now;
+	event.revision = view->header ? view->header->revision : 0;
+	event.ifindex = where->ifindex;
+	event.entry = result.entry;
+	event.place = where->place;
+	event.verdict = result.verdict;
+	event.protocol = packet->protocol;
+	event.port = packet->port;
+	event.length = where->length;
+	if (packet->kind == FENCE_KIND_IPV4) {
+		__be32 address = bpf_htonl(packet->ipv4);
+
+		event.family = PONT_FAMILY_IPV4;
+		__builtin_memcpy(event.destination, &address, sizeof(address));
+	} else if (packet->kind == FENCE_KIND_IPV6) {
+		__be64 halves[2] = {bpf_cpu_to_be64(packet->high), bpf_cpu_to_be64(packet->low)};
+
+		event.family = PONT_FAMILY_IPV6;
+		__builtin_memcpy(event.destination, halves, sizeof(halves));
+	}
+	/* Only a system call runs in the process that caused it. */
+	if (where->place == PONT_PLACE_CONNECT) {
+		event.pid = bpf_get_current_pid_tgid() >> 32;
+		bpf_get_current_comm(event.command, sizeof(event.command));
+	}
+	/* A full ring loses the report; the counter has it. */
+	bpf_ringbuf_output(&events, &event, sizeof(event), 0);
+}
+
+/* The one exit: every packet is judged, counted, and reported if denied. Returns whether it may pass. */
+static __always_inline int decide(const struct fence_place *where, const struct fence_packet *packet)
+{
+	struct fence_view view = {};
+	struct fence_result result;
+	__u32 zero = 0, index;
+	__u64 *counter;
+
+	view.pages = bpf_map_lookup_elem(&policy, &zero);
+	if (view.pages)
+		view.header = fence_page(view.pages, 0);
+	result = fence_judge(packet, where->place, where->ifindex, &view);
+	index = where->place * PONT_VERDICT_COUNT + result.verdict;
+	counter = bpf_map_lookup_elem(&counters, &index);
+	if (counter)
+		*counter += 1;
+	if (result.verdict < PONT_VERDICT_DENY)
+		return 1;
+	report(where, packet, &view, result);
+	return 0;
+}
+
+/*
+ * Copies the start of a packet. A frame of two fragments or a paged one is no matter for the helper; where it fails,
+ * length 0 makes the packet malformed.
+ */
+static __always_inline void frame_load(struct __sk_buff *skb, struct fence_frame *frame, __u32 offset)
+{
+	__u32 length = skb->len;
+
+	if (length > FENCE_FRAME_BYTES - offset)
+		length = FENCE_FRAME_BYTES - offset;
+	if (length && !bpf_skb_load_bytes(skb, 0, (__u8 *)frame->words + offset, length))
+		frame->length = skb->len;
+}
+
+/* k1 on interfaces with an Ethernet header. The bytes are judged, not skb->protocol: a raw socket can set that. */
+SEC("tc")
+int egress_ethernet(struct __sk_buff *skb)
+{
+	struct fence_place where = {.place = PONT_PLACE_TC, .ifindex = skb->ifindex, .length = skb->len};
+	struct fence_frame frame = {};
+	struct fence_packet packet = {};
+
+	frame_load(skb, &frame, FENCE_ETHERNET_PAD);
+	fence_parse_ethernet(&frame, &packet);
+	return decide(&where, &packet) ? TC_NEXT : TC_DROP;
+}
+
+/* k1 on interfaces without link header (tun, ppp, IP tunnels). */
+SEC("tc")
+int egress_ip(struct __sk_buff *skb)
+{
+	struct fence_place where = {.place = PONT_PLACE_TC, .ifindex = skb->ifindex, .length = skb->len};
+	struct fence_frame frame = {};
+	struct fence_packet packet = {};
+
+	frame_load(skb, &frame, FENCE_IP * 4);
+	fence_parse_ip(&frame, &packet);
+	return decide(&where, &packet) ? TC_NEXT : TC_DROP;
+}
+
+/* k1 on interfaces whose link header we cannot read. */
+SEC("tc")
+int egress_closed(struct __sk_buff *skb)
+{
+	struct fence_place where = {.place = PONT_PLACE_TC, .ifindex = skb->ifindex, .length = skb->len};
+	struct fence_packet packet = {.kind = FENCE_KIND_UNKNOWN};
+
+	return decide(&where, &packet) ? TC_NEXT : TC_DROP;
+}
+
+/* k2, packets of the sockets of the cgroup; they start with their IP header. */
+SEC("cgroup_skb/egress")
+int cgroup_egress(struct __sk_buff *skb)
+{
+	struct fence_place where = {.place = PONT_PLACE_CGROUP, .ifindex = skb->ifindex, .length = skb->len};
+	struct fence_frame frame = {};
+	struct fence_packet packet = {};
+
+	frame_load(skb, &frame, FENCE_IP * 4);
+	fence_parse_ip(&frame, &packet);
+	return decide(&where, &packet) ? CGROUP_ALLOW : CGROUP_DENY;
+}
+
+static __always_inline int decide_address4(struct bpf_sock_addr *address)
+{
+	struct fence_place where = {.place = PONT_PLACE_CONNECT};
+	struct fence_packet packet = {.kind = FENCE_KIND_IPV4};
+
+	packet.ipv4 = bpf_ntohl(address->user_ip4);
+	packet.port = bpf_ntohs((__u16)address->user_port);
+	packet.protocol = address->protocol;
+	return decide(&where, &packet) ? CGROUP_ALLOW : CGROUP_DENY;
+}
+
+static __always_inline int decide_address6(struct bpf_sock_addr *address)
+{
+	struct fence_place where = {.place = PONT_PLACE_CONNECT};
+	struct fence_packet packet = {.kind = FENCE_KIND_IPV6};
+
+	packet.high = (__u64)bpf_ntohl(address->user_ip6[0]) << 32 | bpf_ntohl(address->user_ip6[1]);
+	packet.low = (__u64)bpf_ntohl(address->user_ip6[2]) << 32 | bpf_ntohl(address->user_ip6[3]);
+	packet.port = bpf_ntohs((__u16)address->user_port);
+	packet.protocol = address->protocol;
+	return decide(&where, &packet) ? CGROUP_ALLOW : CGROUP_DENY;
+}
+
+/* linux/socket.h is not for BPF: its constants depend on nothing and never change. */
+enum { FAMILY_IPV4 = 2, FAMILY_IPV6 = 10 };
+
+/* connect() with another family (AF_UNSPEC dissolves an association) goes nowhere. */
+SEC("cgroup/connect4")
+int cgroup_connect4(struct bpf_sock_addr *address)
+{
+	return address->user_family == FAMILY_IPV4 ? decide_address4(address) : CGROUP_ALLOW;
+}
+
+SEC("cgroup/connect6")
+int cgroup_connect6(struct bpf_sock_addr *address)
+{
+	return address->user_family == FAMILY_IPV6 ? decide_address6(address) : CGROUP_ALLOW;
+}
+
+/* sendmsg() takes AF_UNSPEC for AF_INET, so the family is not asked here. */
+SEC("cgroup/sendmsg4")
+int cgroup_sendmsg4(struct bpf_sock_addr *address)
+{
+	return decide_address4(address);
+}
+
+SEC("cgroup/sendmsg6")
+int cgroup_sendmsg6(struct bpf_sock_addr *address)
+{
+	return decide_address6(address);
+}
+
+#endif
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
