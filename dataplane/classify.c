@@ -26,9 +26,10 @@ static uint16_t take_tag_off(struct rte_mbuf *mbuf)
 	return vlan;
 }
 
-void stage_classify(struct worker *worker, struct lane *lane, const struct port *port)
+void stage_classify(struct worker *worker, struct lane *lane)
 {
-	const uint16_t *circuit_of_vlan = worker->snapshot->circuit_of_vlan[port - worker->plane->ports.port];
+	const uint16_t *circuit_of_vlan =
+		worker->snapshot->circuit_of_vlan[worker->in_port - worker->plane->ports.port];
 	uint16_t kept = 0;
 
 	for (uint16_t i = 0; i < lane->count; i++) {

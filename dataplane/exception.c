@@ -8,8 +8,9 @@
 
 #include "dataplane/path.h"
 
-void exception_to_kernel(struct worker *worker, const struct port *port, struct rte_mbuf *mbuf, enum pont_drop reason)
+void exception_to_kernel(struct worker *worker, struct rte_mbuf *mbuf, enum pont_drop reason)
 {
+	const struct port *port = worker->in_port;
 	struct pont_traffic *received = &worker->traffic[0].wan_rx, *sent = &worker->rare[0].kernel_tx;
 	uint64_t bytes = mbuf->pkt_len;
 
@@ -27,9 +28,9 @@ void exception_to_kernel(struct worker *worker, const struct port *port, struct 
 	sent->bytes += bytes;
 }
 
-void exception_from_kernel(struct worker *worker, struct lane *lane, const struct port *port)
+void stage_exception(struct worker *worker, struct lane *lane)
 {
-	unsigned int number = (unsigned int)(port - worker->plane->ports.port);
+	unsigned int number = (unsigned int)(worker->in_port - worker->plane->ports.port);
 
 	for (uint16_t i = 0; i < lane->count; i++) {
 		struct rte_mbuf *mbuf = lane->packet[i].mbuf;

@@ -3,13 +3,12 @@
 
 #include "dataplane/path.h"
 
-unsigned int stage_rx(struct worker *worker, const struct port *port, uint16_t ethdev, bool wan)
+unsigned int stage_rx(struct worker *worker, uint16_t ethdev, bool wan)
 {
 	struct rte_mbuf *mbuf[BURST_MAX];
 	struct lane *lane = &worker->in;
 	uint16_t received;
 
-	RTE_SET_USED(port);
 	received = rte_eth_rx_burst(ethdev, (uint16_t)worker->number, mbuf, BURST_MAX);
 	lane->count = 0;
 	for (uint16_t i = 0; i < received; i++) {

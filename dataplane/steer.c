@@ -94,7 +94,7 @@ static inline bool is_esp(const struct snapshot *snapshot, const uint8_t *frame,
 	return true;
 }
 
-void stage_steer(struct worker *worker, struct lane *lane, const struct port *port)
+void stage_steer(struct worker *worker, struct lane *lane)
 {
 	const struct plane *plane = worker->plane;
 	uint16_t kept = 0;
@@ -108,14 +108,14 @@ void stage_steer(struct worker *worker, struct lane *lane, const struct port *po
 
 		if (unlikely(!is_esp(worker->snapshot, frame, mbuf->pkt_len, &outer))) {
 			if (outer.exceptional)
-				exception_to_kernel(worker, port, mbuf, outer.reason);
+				exception_to_kernel(worker, mbuf, outer.reason);
 			else
 				worker_drop_stranger(worker, mbuf, true, outer.reason);
 			continue;
 		}
 		memcpy(&spi, frame + outer.udp + sizeof(struct rte_udp_hdr), sizeof(spi));
 		if (unlikely(spi == 0)) {
-			exception_to_kernel(worker, port, mbuf, PONT_DROP_steer_not_esp);
+			exception_to_kernel(worker, mbuf, PONT_DROP_steer_not_esp);
 			continue;
 		}
 		sa = &plane->sa_in[rte_be_to_cpu_32(spi) & (plane->spi_slots - 1)];

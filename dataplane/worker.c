@@ -17,6 +17,9 @@ enum { INBOX_SIZE = 4096, LESSONS_SIZE = 4096 };
 /* An idle worker spins this many rounds before it sleeps, then sleeps twice as long each time, within bounds. */
 enum { IDLE_SPINS = 64, IDLE_SLEEP_MIN_NS = 5000, IDLE_SLEEP_MAX_NS = 200000 };
 
+/* Rings have names, and there may be several planes in one process: tests and benchmarks have two. */
+#define PLANE_TAG(plane) ((unsigned int)((uintptr_t)(plane) >> 4))
+
 struct worker *worker_create(struct plane *plane, unsigned int number, unsigned int lcore)
 {
 	int socket = (int)rte_lcore_to_socket_id(lcore);
@@ -34,9 +37,9 @@ struct worker *worker_create(struct plane *plane, unsigned int number, unsigned 
 		rte_zmalloc_socket("rare", (PONT_TENANTS_MAX + 1) * sizeof(*worker->rare), RTE_CACHE_LINE_SIZE, socket);
 	if (worker->traffic == NULL || worker->rare == NULL)
 		goto no_memory;
-	(void)snprintf(name, sizeof(name), "inbox_%u", number);
+	(void)snprintf(name, sizeof(name), "inbox_%u_%x", number, PLANE_TAG(plane));
 	worker->inbox = rte_ring_create(name, INBOX_SIZE, socket, RING_F_SC_DEQ);
-	(void)snprintf(name, sizeof(name), "lessons_%u", number);
+	(void)snprintf(name, sizeof(name), "lessons_%u_%x", number, PLANE_TAG(plane));
 	worker->lessons = rte_ring_create_elem(
 		name, sizeof(struct fdb_lesson), LESSONS_SIZE, socket, RING_F_SP_ENQ | RING_F_SC_DEQ);
 	if (worker->inbox == NULL || worker->lessons == NULL)
@@ -75,6 +78,10 @@ unsigned int worker_round(struct worker *worker)
 
 	worker->snapshot = __atomic_load_n(&worker->plane->snapshot, __ATOMIC_ACQUIRE);
 	worker->now_tsc = rte_rdtsc();
+	if (unlikely(worker->now_tsc >= worker->next_second_tsc)) {
+		worker->now_s = (uint32_t)(worker->now_tsc / rte_get_tsc_hz());
+		worker->next_second_tsc = (worker->now_s + UINT64_C(1)) * rte_get_tsc_hz();
+	}
 	worker->round += worker->round == UINT32_MAX ? 2 : 1;
 
 	for (const struct port *port = ports->port; port < ports->port + ports->count; port++) {
@@ -82,15 +89,16 @@ unsigned int worker_round(struct worker *worker)
 
 		if (worker->number >= port->queues)
 			continue;
-		received = stage_rx(worker, port, port->ethdev, wan);
+		worker->in_port = port;
+		received = stage_rx(worker, port->ethdev, wan);
 		if (received != 0 && wan)
-			path_inbound(worker, port);
+			path_inbound(worker);
 		else if (received != 0)
-			path_outbound(worker, port);
+			path_outbound(worker);
 		found += received;
 		if (unlikely(port->twin != PORT_NO_TWIN) && worker->number == 0) {
-			received = stage_rx(worker, port, port->twin, false);
-			path_kernel(worker, port);
+			received = stage_rx(worker, port->twin, false);
+			path_kernel(worker);
 			found += received;
 		}
 	}
@@ -123,7 +131,6 @@ int worker_run(void *argument)
 	struct worker *worker = argument;
 	struct plane *plane = worker->plane;
 	unsigned int idle = 0, sleep_ns = IDLE_SLEEP_MIN_NS;
-	uint64_t hz = rte_get_tsc_hz(), next_second = 0;
 
 	(void)rte_rcu_qsbr_thread_register(plane->qsbr, worker->number);
 	rte_rcu_qsbr_thread_online(plane->qsbr, worker->number);
@@ -132,10 +139,6 @@ int worker_run(void *argument)
 
 		rte_rcu_qsbr_quiescent(plane->qsbr, worker->number);
 		worker->counters.loops++;
-		if (unlikely(worker->now_tsc >= next_second)) {
-			worker->now_s = (uint32_t)(worker->now_tsc / hz);
-			next_second = (worker->now_s + UINT64_C(1)) * hz;
-		}
 		if (found != 0) {
 			worker->counters.busy_loops++;
 			idle = 0;

@@ -51,6 +51,7 @@ struct denial {
 enum idle_mode { IDLE_BACKOFF, IDLE_POLL };
 
 struct plane;
+struct stage_clock;
 
 struct worker {
 	/* Set at start, read by this worker only. */
@@ -63,13 +64,15 @@ struct worker {
 
 	/* Of the round under way. */
 	const struct snapshot *snapshot;
-	uint32_t now_s;   /* coarse clock, for the FDB */
+	uint32_t now_s; /* coarse clock, for the FDB */
+	uint64_t next_second_tsc;
 	uint64_t now_tsc; /* at the start of the round, for lifetimes */
 	uint32_t round;   /* number of the fence's memory below, never 0 */
 
-	struct lane in;    /* burst as received */
-	struct lane wan;   /* towards the WAN */
-	struct lane local; /* towards access ports */
+	const struct port *in_port; /* where `in` was received */
+	struct lane in;             /* burst as received */
+	struct lane wan;            /* towards the WAN */
+	struct lane local;          /* towards access ports */
 	struct gcm_input gcm_input[LANE_MAX];
 	uint8_t tag[LANE_MAX][PONT_ESP_ICV_SIZE];
 	struct tx_buffer tx[PONT_PORTS_MAX];
@@ -85,6 +88,10 @@ struct worker {
 	/* Addresses offered for learning a moment ago, so that a burst from one source offers it once. */
 	uint64_t offered[256];
 	uint32_t offered_round;
+
+	/* Set by perf/ only. */
+	struct stage_clock *clock;
+	uint64_t clock_inner;
 
 	struct denial denial;
 	struct pont_worker_counters counters;

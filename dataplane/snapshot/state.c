@@ -128,10 +128,10 @@ int state_set_tenant(struct state *state, const struct pont_link_tenant *message
 	if (index == 0) {
 		uint32_t position = vni_position(state, message->vni);
 
-		for (index = 1; index < PONT_TENANTS_MAX && state->tenant[index].vni != 0; index++)
+		for (index = 1; index <= PONT_TENANTS_MAX && state->tenant[index].vni != 0; index++)
 			;
-		if (index == PONT_TENANTS_MAX)
-			return fail(error, ENOSPC, "more than %d tenants", PONT_TENANTS_MAX - 1);
+		if (index > PONT_TENANTS_MAX)
+			return fail(error, ENOSPC, "more than %d tenants", PONT_TENANTS_MAX);
 		memmove(&state->vni[position + 1], &state->vni[position],
 			(state->tenant_count - position) * sizeof(state->vni[0]));
 		state->vni[position] = (struct vni_index){.vni = message->vni, .tenant = index};

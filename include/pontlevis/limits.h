@@ -14,7 +14,7 @@ enum {
 	PONT_PORTS_MAX = 16,
 	/* Forwarding lcores of one dataplane. */
 	PONT_WORKERS_MAX = 16,
-	/* Tenants of one appliance. Index 0 is kept for packets that belong to no tenant (yet). */
+	/* Tenants of one appliance. */
 	PONT_TENANTS_MAX = 4096,
 	/* Other sites. */
 	PONT_PEERS_MAX = 255,
