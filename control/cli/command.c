@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "control/cli/command.h"
+
+#include <string.h>
+
+#include "control/cli/key.h"
+#include "control/cli/report.h"
+
+const struct command commands[] = {
+	{
+		.name = "version",
+		.method = "version",
+		.summary = "Show the version of the running control process",
+		.print = report_value,
+	},
+	{
+		.name = "state",
+		.method = "state.get",
+		.summary = "Show the appliance at a glance",
+		.details = "Site, revision in force, dataplane and its ports, fence, other sites. What is configured "
+			   "but not in force is named as a problem.",
+		.print = report_state,
+	},
+	{
+		.name = "peers",
+		.method = "peers.list",
+		.summary = "List the other sites and what leads to them",
+		.details = "For each: state of the key session and its age, next hop as the kernel resolves it, port "
+			   "and path MTU of the adjacency, and whether the fence lets packets go there.",
+		.print = report_peers,
+	},
+	{
+		.name = "tenants",
+		.method = "tenants.list",
+		.summary = "List the tenants, their circuits and sites",
+		.details = "A site in parentheses does not (yet) have the tenant, or does not name this site for it.",
+		.print = report_tenants,
+	},
+	{
+		.name = "sas",
+		.method = "sas.list",
+		.summary = "List the security associations, never their keys",
+		.print = report_sas,
+	},
+	{
+		.name = "fdb",
+		.method = "fdb.list",
+		.summary = "List the MAC addresses learnt",
+		.parameters =
+			{
+				{.member = "tenant",
+					.option = "tenant",
+					.metavar = "NAME",
+					.type = PARAMETER_TEXT,
+					.help = "Only this tenant"},
+				{.member = "limit",
+					.option = "limit",
+					.metavar = "N",
+					.type = PARAMETER_INTEGER,
+					.minimum = 1,
+					.maximum = 100000,
+					.help = "At most so many addresses (default 10000)"},
+			},
+		.print = report_fdb,
+	},
+	{
+		.name = "stats",
+		.method = "stats.get",
+		.summary = "Show the books of every tenant, every drop named",
+		.details =
+			"For each tenant: received + copies = sent + dropped + difference. The difference is 0 "
+			"whenever "
+			"no packet is in flight. The tenant '-' keeps the books of packets that belong to no tenant.",
+		.parameters =
+			{
+				{.member = "tenant",
+					.option = "tenant",
+					.letter = 't',
+					.metavar = "NAME",
+					.type = PARAMETER_TEXT,
+					.help = "Only this tenant"},
+			},
+		.print = report_stats,
+	},
+	{
+		.name = "config validate",
+		.method = "config.validate",
+		.summary = "Check a configuration, change nothing",
+		.details = "All checks of a commit are made, those of the fence included.",
+		.parameters =
+			{
+				{.member = "config",
+					.metavar = "FILE",
+					.type = PARAMETER_DOCUMENT,
+					.required = true,
+					.help = "The document, - for standard input"},
+			},
+		.print = report_value,
+	},
+	{
+		.name = "config commit",
+		.method = "config.commit",
+		.summary = "Put a configuration in force, all or nothing",
+		.details = "The answer comes when the document is in force everywhere and on disk. After an error "
+			   "everything is as it was before.",
+		.parameters =
+			{
+				{.member = "config",
+					.metavar = "FILE",
+					.type = PARAMETER_DOCUMENT,
+					.required = true,
+					.help = "The document, - for standard input"},
+				{.member = "expect_revision",
+					.option = "expect-revision",
+					.metavar = "N",
+					.type = PARAMETER_INTEGER,
+					.maximum = INT64_MAX,
+					.help = "Refuse unless N is the current revision (0: none yet)"},
+			},
+		.print = report_value,
+	},
+	{
+		.name = "config get",
+		.method = "config.get",
+		.summary = "Print the configuration in force",
+		.details =
+			"The document goes to standard output, its revision to standard error, so that the output can "
+			"be edited and committed again.",
+		.parameters =
+			{
+				{.member = "revision",
+					.option = "revision",
+					.letter = 'r',
+					.metavar = "N",
+					.type = PARAMETER_INTEGER,
+					.minimum = 1,
+					.maximum = INT64_MAX,
+					.help = "That of an earlier revision"},
+			},
+		.print = report_config,
+	},
+	{
+		.name = "config history",
+		.method = "config.history",
+		.summary = "List the revisions kept: when, and by whom",
+		.details = "The last 20 revisions are kept.",
+		.print = report_history,
+	},
+	{
+		.name = "fence status",
+		.method = "fence.status",
+		.summary = "Show the egress policy, counters, last denials",
+		.details = "Counters are by place: tc (egress of kernel interfaces), cgroup and connect (local "
+			   "processes), dataplane (transmission to the WAN).",
+		.print = report_fence,
+	},
+	{
+		.name = "fence explain",
+		.method = "fence.explain",
+		.summary = "Say whether an address may be reached, and why",
+		.parameters =
+			{
+				{.member = "address",
+					.metavar = "ADDRESS",
+					.type = PARAMETER_TEXT,
+					.required = true,
+					.help = "IPv4 or IPv6 address"},
+			},
+		.print = report_explanation,
+	},
+	{
+		.name = "fence reload",
+		.method = "fence.reload",
+		.summary = "Read the dataset of prefixes again",
+		.details = "A peer that is no longer allowed is blocked; a dataset that cannot be read leaves the "
+			   "policy as it is.",
+		.print = report_value,
+	},
+	{
+		.name = "audit",
+		.method = "audit.tail",
+		.summary = "Show the last events of the audit log",
+		.details = "Oldest first.",
+		.parameters =
+			{
+				{.member = "count",
+					.option = "count",
+					.letter = 'n',
+					.metavar = "N",
+					.type = PARAMETER_INTEGER,
+					.minimum = 1,
+					.maximum = 256,
+					.help = "So many events (default 20)"},
+			},
+		.print = report_audit,
+	},
+	{
+		.name = "methods",
+		.method = "rpc.discover",
+		.summary = "List the methods of the controller socket",
+		.print = report_methods,
+	},
+	{
+		.name = "call",
+		.summary = "Call any method of the controller socket",
+		.details =
+			"Arguments of a command can be seen by every user of the machine. Therefore the methods of lab "
+			"builds, which take keys, accept their parameters from standard input or a file only.",
+		.parameters =
+			{
+				{.member = "method",
+					.metavar = "METHOD",
+					.type = PARAMETER_TEXT,
+					.required = true,
+					.help = "Name of the method, as `pontlevis methods` lists them"},
+				{.member = "params",
+					.metavar = "PARAMS",
+					.type = PARAMETER_PARAMS,
+					.help = "JSON object with the parameters, - for standard input, @FILE for a "
+						"file"},
+			},
+		.print = report_value,
+	},
+	{
+		.name = "key generate",
+		.summary = "Write a new random key to a file",
+		.details = "The file has mode 0600 and serves as identity of a site and as pre-shared key alike. An "
+			   "existing file is never "
+			   "overwritten. The key itself is never shown. Does not need the control process.",
+		.parameters =
+			{
+				{.member = "file",
+					.metavar = "FILE",
+					.type = PARAMETER_PATH,
+					.required = true,
+					.help = "File to make"},
+			},
+		.run = key_generate,
+	},
+	{
+		.name = "key public",
+		.summary = "Print the public key of an identity file",
+		.details = "In base64, as the configurations of the other sites take it. Does not need the control "
+			   "process.",
+		.parameters =
+			{
+				{.member = "file",
+					.metavar = "FILE",
+					.type = PARAMETER_PATH,
+					.required = true,
+					.help = "File made by `pontlevis key generate`"},
+			},
+		.run = key_public,
+	},
+	{0},
+};
+
+/* How many words of the name the arguments match; *whole: that is all of them. */
+static int match(const char *name, int argc, char *const *argv, bool *whole)
+{
+	int words = 0;
+
+	*whole = false;
+	while (words < argc) {
+		size_t length = strcspn(name, " ");
+
+		if (strlen(argv[words]) != length || strncmp(argv[words], name, length) != 0)
+			return words;
+		words++;
+		if (name[length] == '\0') {
+			*whole = true;
+			return words;
+		}
+		name += length + 1;
+	}
+	return words;
+}
+
+const struct command *command_find(int argc, char *const *argv, int *words)
+{
+	int begun = 0;
+
+	for (const struct command *command = commands; command->name; command++) {
+		bool whole;
+
+		*words = match(command->name, argc, argv, &whole);
+		if (whole)
+			return command;
+		if (*words > begun)
+			begun = *words;
+	}
+	*words = begun;
+	return NULL;
+}
+
+void command_usage(const struct command *command, char *text, size_t size)
+{
+	size_t used = (size_t)snprintf(text, size, "%s", command->name);
+
+	for (const struct parameter *parameter = command->parameters; parameter->type && used < size; parameter++) {
+		const char *open = parameter->required ? "" : "[", *close = parameter->required ? "" : "]";
+		int length;
+
+		if (parameter->option)
+			length = snprintf(text + used, size - used, " %s--%s %s%s", open, parameter->option,
+				parameter->metavar, close);
+		else
+			length = snprintf(text + used, size - used, " %s%s%s", open, parameter->metavar, close);
+		used += (size_t)length;
+	}
+}

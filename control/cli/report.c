@@ -1,0 +1,254 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "control/cli/report.h"
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/cli/table.h"
+
+enum { INDENT = 2, DEPTH_MAX = 16 };
+
+const json_t *report_member(const json_t *object, const char *path)
+{
+	char name[64];
+
+	while (object) {
+		size_t length = strcspn(path, ".");
+
+		if (length >= sizeof(name))
+			return NULL;
+		memcpy(name, path, length);
+		name[length] = '\0';
+		object = json_object_get(object, name);
+		if (!path[length])
+			return object;
+		path += length + 1;
+	}
+	return NULL;
+}
+
+/* A list of which every item is an object can be a table. */
+static bool is_table(const json_t *value)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach (value, i, item) {
+		if (!json_is_object(item))
+			return false;
+	}
+	return json_array_size(value) > 0;
+}
+
+/* Has it a place on a line of its own, or is it a block of lines? */
+static bool is_block(const json_t *value)
+{
+	return (json_is_object(value) && json_object_size(value) > 0) || is_table(value);
+}
+
+/* Columns are all the members of all the rows, in the order in which they first come. */
+static void print_rows(FILE *out, const json_t *rows, int indent)
+{
+	struct table *table = table_new();
+	json_t *columns = json_object();
+	const char *name;
+	json_t *row, *value;
+	size_t i;
+
+	json_array_foreach (rows, i, row) {
+		json_object_foreach (row, name, value) {
+			(void)value;
+			(void)json_object_set_new(columns, name, json_null());
+		}
+	}
+	json_object_foreach (columns, name, value) {
+		table_column(table, name);
+	}
+	json_array_foreach (rows, i, row) {
+		json_object_foreach (columns, name, value) {
+			table_value(table, json_object_get(row, name));
+		}
+	}
+	table_print(table, out, indent);
+	table_free(table);
+	json_decref(columns);
+}
+
+static void print_value(FILE *out, json_t *value, int indent)
+{
+	size_t width = 0;
+	const char *name;
+	json_t *member;
+
+	if (is_table(value)) {
+		print_rows(out, value, indent);
+		return;
+	}
+	if (!json_is_object(value) || indent > DEPTH_MAX * INDENT) {
+		char *text = text_of(value);
+
+		(void)fprintf(out, "%*s%s\n", indent, "", text);
+		free(text);
+		return;
+	}
+	json_object_foreach (value, name, member) {
+		if (!is_block(member) && strlen(name) > width)
+			width = strlen(name);
+	}
+	json_object_foreach (value, name, member) {
+		char *label = text_safe(name);
+
+		if (is_block(member)) {
+			(void)fprintf(out, "%*s%s:\n", indent, "", label);
+			print_value(out, member, indent + INDENT);
+		} else {
+			char *text = text_of(member);
+
+			(void)fprintf(out, "%*s%s%*s  %s\n", indent, "", label,
+				strlen(label) < width ? (int)(width - strlen(label)) : 0, "", text);
+			free(text);
+		}
+		free(label);
+	}
+}
+
+void report_value(FILE *out, const json_t *result)
+{
+	/* Jansson's iterators take pointers to non-const; nothing is changed. */
+	print_value(out, (json_t *)(uintptr_t)result, 0);
+}
+
+void report_config(FILE *out, const json_t *result)
+{
+	const json_t *config = json_object_get(result, "config");
+	char *revision = text_of(json_object_get(result, "revision"));
+	char *time = text_of(json_object_get(result, "time"));
+	char *user = text_of(report_member(result, "who.user"));
+
+	if (json_is_object(config)) {
+		(void)fprintf(stderr, "revision %s, committed %s by %s\n", revision, time, user);
+		(void)json_dumpf(config, out, JSON_INDENT(2));
+		(void)fputc('\n', out);
+	} else {
+		(void)fputs("nothing has been committed yet\n", stderr);
+	}
+	free(revision);
+	free(time);
+	free(user);
+}
+
+void report_history(FILE *out, const json_t *result)
+{
+	struct table *table = table_new();
+	const json_t *revision;
+	size_t i;
+
+	table_column(table, "REVISION");
+	table_column(table, "TIME");
+	table_column(table, "USER");
+	table_column(table, "PID");
+	table_column(table, "");
+	json_array_foreach (json_object_get(result, "revisions"), i, revision) {
+		table_value(table, json_object_get(revision, "revision"));
+		table_value(table, json_object_get(revision, "time"));
+		table_value(table, report_member(revision, "who.user"));
+		table_value(table, report_member(revision, "who.pid"));
+		table_text(table, json_is_true(json_object_get(revision, "current")) ? "current" : "");
+	}
+	table_print(table, out, 0);
+	table_free(table);
+}
+
+void report_events(FILE *out, const json_t *events, int indent)
+{
+	struct table *table = table_new();
+	const json_t *event;
+	size_t i;
+
+	table_column(table, "TIME");
+	table_column(table, "EVENT");
+	table_column(table, "DETAILS");
+	json_array_foreach (events, i, event) {
+		json_t *rest = json_copy((json_t *)(uintptr_t)event);
+		char *details;
+
+		table_value(table, json_object_get(event, "time"));
+		table_value(table, json_object_get(event, "event"));
+		(void)json_object_del(rest, "time");
+		(void)json_object_del(rest, "event");
+		details = text_of(rest);
+		table_text(table, details);
+		free(details);
+		json_decref(rest);
+	}
+	table_print(table, out, indent);
+	table_free(table);
+}
+
+void report_audit(FILE *out, const json_t *result)
+{
+	report_events(out, json_object_get(result, "events"), 0);
+}
+
+/* "config, expect_revision?": the question mark is for what may be left out. */
+static char *parameter_names(const json_t *params)
+{
+	char *text = NULL;
+	const json_t *param;
+	size_t size, i;
+	FILE *out = open_memstream(&text, &size);
+
+	if (!out)
+		return NULL;
+	json_array_foreach (params, i, param) {
+		char *name = text_of(json_object_get(param, "name"));
+
+		(void)fprintf(out, "%s%s%s", i ? ", " : "", name,
+			json_is_true(json_object_get(param, "required")) ? "" : "?");
+		free(name);
+	}
+	(void)fclose(out);
+	return text;
+}
+
+void report_methods(FILE *out, const json_t *result)
+{
+	struct table *table = table_new();
+	const json_t *method;
+	size_t i;
+
+	table_column(table, "METHOD");
+	table_column(table, "ROLE");
+	table_column(table, "PARAMETERS");
+	table_column(table, "DESCRIPTION");
+	json_array_foreach (json_object_get(result, "methods"), i, method) {
+		char *names = parameter_names(json_object_get(method, "params"));
+
+		table_value(table, json_object_get(method, "name"));
+		table_value(table, json_object_get(method, "role"));
+		table_text(table, names && names[0] ? names : "-");
+		table_value(table, json_object_get(method, "description"));
+		free(names);
+	}
+	table_print(table, out, 0);
+	table_free(table);
+}
+
+void report_refusal(FILE *out, const char *method, const json_t *error)
+{
+	char *message = text_of(json_object_get(error, "message"));
+	char *code = text_of(json_object_get(error, "code"));
+	const char *pointer = json_string_value(report_member(error, "data.pointer"));
+
+	(void)fprintf(out, "pontlevis: %s refused (%s): %s\n", method, code, message);
+	if (pointer && pointer[0]) {
+		char *place = text_safe(pointer);
+
+		(void)fprintf(out, "pontlevis: at %s\n", place);
+		free(place);
+	}
+	free(message);
+	free(code);
+}

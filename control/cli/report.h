@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What each command prints for people. A result is described in docs/controller-socket.md; a member that is missing is
+ * shown as "-", one that is not known here is left out (--json shows everything).
+ */
+#ifndef CONTROL_CLI_REPORT_H
+#define CONTROL_CLI_REPORT_H
+
+#include <jansson.h>
+#include <stdio.h>
+
+/* Any result: members line by line, lists of objects as tables. */
+void report_value(FILE *out, const json_t *result);
+
+void report_state(FILE *out, const json_t *result);
+void report_peers(FILE *out, const json_t *result);
+void report_tenants(FILE *out, const json_t *result);
+void report_sas(FILE *out, const json_t *result);
+void report_fdb(FILE *out, const json_t *result);
+void report_stats(FILE *out, const json_t *result);
+/* The document to out, its revision to standard error. */
+void report_config(FILE *out, const json_t *result);
+void report_history(FILE *out, const json_t *result);
+void report_fence(FILE *out, const json_t *result);
+void report_explanation(FILE *out, const json_t *result);
+void report_audit(FILE *out, const json_t *result);
+void report_methods(FILE *out, const json_t *result);
+
+/* An error object of JSON-RPC: what was refused, why, and the place in the document. */
+void report_refusal(FILE *out, const char *method, const json_t *error);
+
+/* Member of a member, "next_hop.state"; NULL if there is none. For the reports themselves. */
+const json_t *report_member(const json_t *object, const char *path);
+/* Lines of events or denials: time, name, then the other members as name=value. */
+void report_events(FILE *out, const json_t *events, int indent);
+
+#endif
