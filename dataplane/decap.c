@@ -83,7 +83,7 @@ void stage_decap(struct worker *worker, struct lane *lane)
 			worker_drop(worker, mbuf, packet->tenant, PONT_DROP_decap_congestion);
 			continue;
 		}
-		lane->packet[kept++] = *packet;
+		lane_keep(lane, &kept, i);
 	}
 	lane->count = kept;
 }

@@ -52,39 +52,43 @@ static inline uint32_t encrypted_size(uint32_t frame)
 	return (OUTER_INNER_SIZE + frame + 2 + 3) & ~3u;
 }
 
+/*
+ * Padding 1, 2, 3, pad length and next header as they stand behind a frame, by the number of padding bytes. Eight bytes
+ * are written at once; those too many lie where the ICV will be.
+ */
+#define TRAILER(padding, bytes)                                                                                        \
+	((uint64_t)(bytes) | (uint64_t)(padding) << (8 * (padding)) | (uint64_t)IPPROTO_UDP << (8 * (padding) + 8))
+static const uint64_t trailer_bytes[4] = {TRAILER(0, 0), TRAILER(1, 0x01), TRAILER(2, 0x0201), TRAILER(3, 0x030201)};
+
 /* Lays the header before and the trailer behind one frame; false: no room in the buffer, which ports are sized for. */
-static inline bool encapsulate(struct packet *packet, uint16_t encrypted)
+static inline bool encapsulate(struct packet *packet, uint32_t encrypted)
 {
 	const struct edge_out *edge = packet->edge;
 	struct rte_mbuf *mbuf = packet->mbuf;
-	uint16_t frame = (uint16_t)mbuf->pkt_len;
-	uint8_t padding = (uint8_t)(encrypted - OUTER_INNER_SIZE - frame - 2);
-	uint16_t udp_size = sizeof(struct rte_udp_hdr) + OUTER_ESP_SIZE + encrypted + PONT_ESP_ICV_SIZE;
-	uint8_t ecn = inner_ecn(rte_pktmbuf_mtod(mbuf, const uint8_t *));
+	uint32_t size = mbuf->pkt_len, header_size = edge->header_size;
+	uint32_t behind = encrypted - OUTER_INNER_SIZE - size + PONT_ESP_ICV_SIZE;
+	uint16_t udp_size = (uint16_t)(sizeof(struct rte_udp_hdr) + OUTER_ESP_SIZE + encrypted + PONT_ESP_ICV_SIZE);
+	uint8_t *frame = rte_pktmbuf_mtod(mbuf, uint8_t *), *header = frame - header_size;
+	uint8_t ecn = inner_ecn(frame);
 	struct rte_udp_hdr *udp;
-	uint8_t *trailer, *header;
 
-	trailer = (uint8_t *)rte_pktmbuf_append(mbuf, padding + 2 + PONT_ESP_ICV_SIZE);
-	header = (uint8_t *)rte_pktmbuf_prepend(mbuf, edge->header_size);
-	if (unlikely(trailer == NULL || header == NULL))
+	if (unlikely(mbuf->data_off < header_size || mbuf->data_off + size + behind > mbuf->buf_len))
 		return false;
+	memcpy(frame + size, &trailer_bytes[encrypted - OUTER_INNER_SIZE - size - 2], sizeof(trailer_bytes[0]));
 	if (likely(edge->ip_size == sizeof(struct rte_ipv4_hdr)))
-		memcpy(header, edge->header,
-			OUTER_ETHER_SIZE + sizeof(struct rte_ipv4_hdr) + sizeof(*udp) + OUTER_ESP_SIZE +
-				OUTER_INNER_SIZE);
+		memcpy(header, edge->header, OUTER_HEADER_IPV4);
 	else
 		memcpy(header, edge->header, OUTER_HEADER_MAX);
 	write_ip(header + OUTER_ETHER_SIZE, edge, udp_size, ecn);
-	udp = (void *)(header + OUTER_ETHER_SIZE + edge->ip_size);
+	udp = (void *)(frame - OUTER_INNER_SIZE - OUTER_ESP_SIZE - sizeof(*udp));
 	udp->dgram_len = rte_cpu_to_be_16(udp_size);
-	udp = (void *)((uint8_t *)(udp + 1) + OUTER_ESP_SIZE);
-	udp->dgram_len = rte_cpu_to_be_16(OUTER_INNER_SIZE + frame);
+	udp = (void *)(frame - OUTER_INNER_SIZE);
+	udp->dgram_len = rte_cpu_to_be_16((uint16_t)(OUTER_INNER_SIZE + size));
 
-	for (uint8_t i = 0; i < padding; i++)
-		trailer[i] = i + 1;
-	trailer[padding] = padding;
-	trailer[padding + 1] = IPPROTO_UDP;
-	packet->length = encrypted;
+	mbuf->data_off -= (uint16_t)header_size;
+	mbuf->pkt_len = size + header_size + behind;
+	mbuf->data_len = (uint16_t)mbuf->pkt_len;
+	packet->length = (uint16_t)encrypted;
 	return true;
 }
 
@@ -107,11 +111,11 @@ void stage_encap(struct worker *worker, struct lane *lane)
 			worker_drop(worker, packet->mbuf, packet->tenant, PONT_DROP_encap_no_adjacency);
 			continue;
 		}
-		if (unlikely(outer > edge->packet_max) || unlikely(!encapsulate(packet, (uint16_t)encrypted))) {
+		if (unlikely(outer > edge->packet_max) || unlikely(!encapsulate(packet, encrypted))) {
 			worker_drop(worker, packet->mbuf, packet->tenant, PONT_DROP_encap_too_big);
 			continue;
 		}
-		lane->packet[kept++] = *packet;
+		lane_keep(lane, &kept, i);
 	}
 	lane->count = kept;
 }

@@ -73,7 +73,7 @@ void stage_fence(struct worker *worker, struct lane *lane)
 			worker_drop(worker, packet->mbuf, packet->tenant, drop_reason(verdict));
 			continue;
 		}
-		lane->packet[kept++] = *packet;
+		lane_keep(lane, &kept, i);
 	}
 	lane->count = kept;
 }

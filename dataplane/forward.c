@@ -24,32 +24,51 @@ static void offer_lesson(struct worker *worker, uint64_t key, place_t place)
 		worker->counters.learn_lost++;
 }
 
-static inline void learn(struct worker *worker, const struct packet *packet, const uint8_t *source)
+/*
+ * Whether this source was found in its place a moment ago: then there is nothing to learn or to refresh. The memory is
+ * forgotten every second and with every snapshot, so a move is noticed within that.
+ */
+static inline struct source_memory *source_memory(struct worker *worker, uint64_t key)
+{
+	return &worker->source[(key >> 56 ^ key >> 48 ^ key >> 16 ^ key) % SOURCE_MEMORY];
+}
+
+static inline bool is_known(const struct worker *worker, const struct source_memory *memory, uint64_t key, place_t from)
+{
+	return memory->key == key && memory->from == from && memory->stamp == worker->source_stamp;
+}
+
+static void learn(struct worker *worker, uint64_t key, place_t from)
 {
 	const struct fdb *fdb = &worker->plane->fdb;
-	uint64_t key = fdb_key(packet->tenant, source);
 	struct fdb_entry *entry = fdb_find(fdb, key, fdb_hash(fdb, key));
 
-	if (likely(entry != NULL && fdb_place(entry) == packet->from)) {
+	if (likely(entry != NULL && fdb_place(entry) == from)) {
 		if (unlikely(__atomic_load_n(&entry->seen_s, __ATOMIC_RELAXED) != worker->now_s))
 			__atomic_store_n(&entry->seen_s, worker->now_s, __ATOMIC_RELAXED);
+		*source_memory(worker, key) =
+			(struct source_memory){.key = key, .from = from, .stamp = worker->source_stamp};
 		return;
 	}
-	offer_lesson(worker, key, packet->from);
+	offer_lesson(worker, key, from);
 }
 
 /* Puts a packet on the way to a place; the place's record is the workers' own view of it. */
-static inline void send_to(struct worker *worker, struct packet *packet, place_t place)
+static inline void send_to(struct worker *worker, const struct packet *packet, place_t place)
 {
 	const struct snapshot *snapshot = worker->snapshot;
 
+	struct packet *out;
+
 	if (place & PLACE_EDGE) {
-		packet->edge = &snapshot->edge[worker->number][PLACE_NUMBER(place)];
-		worker->wan.packet[worker->wan.count++] = *packet;
+		out = &worker->wan.packet[worker->wan.count++];
+		out->edge = &snapshot->edge[worker->number][PLACE_NUMBER(place)];
 	} else {
-		packet->circuit = &snapshot->circuit[place];
-		worker->local.packet[worker->local.count++] = *packet;
+		out = &worker->local.packet[worker->local.count++];
+		out->circuit = &snapshot->circuit[place];
 	}
+	out->mbuf = packet->mbuf;
+	out->tenant = packet->tenant;
 }
 
 /* Whether the place exists in this snapshot and belongs to the packet's tenant: the FDB may be a moment behind. */
@@ -63,9 +82,10 @@ static inline bool is_tenants(const struct worker *worker, uint16_t tenant, plac
 	return number < snapshot->circuit_count && snapshot->circuit[number].tenant == tenant;
 }
 
+/* After a flood there is room again for a burst of unicast frames. */
 static inline void make_room(struct worker *worker)
 {
-	if (unlikely(worker->wan.count == LANE_MAX || worker->local.count == LANE_MAX))
+	if (unlikely(worker->wan.count > LANE_MAX - BURST_MAX || worker->local.count > LANE_MAX - BURST_MAX))
 		path_forwarded(worker);
 }
 
@@ -100,6 +120,7 @@ static void flood(struct worker *worker, struct packet *packet)
 		worker_drop(worker, packet->mbuf, packet->tenant, PONT_DROP_forward_no_destination);
 	else
 		send_to(worker, packet, last);
+	make_room(worker);
 }
 
 static inline bool is_reserved(const uint8_t *mac)
@@ -114,22 +135,26 @@ static inline void forward_one(struct worker *worker, struct packet *packet)
 	const struct fdb *fdb = &worker->plane->fdb;
 	const uint8_t *destination = rte_pktmbuf_mtod(packet->mbuf, const uint8_t *);
 	const uint8_t *source = destination + RTE_ETHER_ADDR_LEN;
+	uint64_t key = fdb_key(packet->tenant, source);
 	struct fdb_entry *entry;
 	place_t place;
 
-	if (unlikely((source[0] & 1) || rte_is_zero_ether_addr((const struct rte_ether_addr *)source))) {
-		worker_drop(worker, packet->mbuf, packet->tenant, PONT_DROP_forward_bad_source_mac);
-		return;
+	if (unlikely(!is_known(worker, source_memory(worker, key), key, packet->from))) {
+		if (unlikely((source[0] & 1) || rte_is_zero_ether_addr((const struct rte_ether_addr *)source))) {
+			worker_drop(worker, packet->mbuf, packet->tenant, PONT_DROP_forward_bad_source_mac);
+			return;
+		}
+		learn(worker, key, packet->from);
 	}
-	learn(worker, packet, source);
-	if (destination[0] & 1) {
+	if (unlikely(destination[0] & 1)) {
 		if (unlikely(is_reserved(destination)))
 			worker_drop(worker, packet->mbuf, packet->tenant, PONT_DROP_forward_reserved_mac);
 		else
 			flood(worker, packet);
 		return;
 	}
-	entry = fdb_find(fdb, packet->key, fdb_hash(fdb, packet->key));
+	key = fdb_key(packet->tenant, destination);
+	entry = fdb_find(fdb, key, packet->hash);
 	place = entry != NULL ? fdb_place(entry) : PLACE_NOWHERE;
 	if (unlikely(place == PLACE_NOWHERE || !is_tenants(worker, packet->tenant, place)))
 		flood(worker, packet);
@@ -148,14 +173,14 @@ void stage_forward(struct worker *worker, struct lane *lane)
 	for (uint16_t i = 0; i < lane->count; i++) {
 		struct packet *packet = &lane->packet[i];
 		const uint8_t *macs = rte_pktmbuf_mtod(packet->mbuf, const uint8_t *);
+		uint64_t source = fdb_key(packet->tenant, macs + RTE_ETHER_ADDR_LEN);
 
-		packet->key = fdb_key(packet->tenant, macs);
-		rte_prefetch0(fdb_first(fdb, fdb_hash(fdb, packet->key)));
-		rte_prefetch0(fdb_first(fdb, fdb_hash(fdb, fdb_key(packet->tenant, macs + RTE_ETHER_ADDR_LEN))));
+		packet->hash = fdb_hash(fdb, fdb_key(packet->tenant, macs));
+		rte_prefetch0(fdb_first(fdb, packet->hash));
+		if (unlikely(!is_known(worker, source_memory(worker, source), source, packet->from)))
+			rte_prefetch0(fdb_first(fdb, fdb_hash(fdb, source)));
 	}
-	for (uint16_t i = 0; i < lane->count; i++) {
+	for (uint16_t i = 0; i < lane->count; i++)
 		forward_one(worker, &lane->packet[i]);
-		make_room(worker);
-	}
 	lane->count = 0;
 }

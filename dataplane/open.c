@@ -60,82 +60,84 @@ static inline bool take_trailer_off(struct packet *packet)
 	return true;
 }
 
-/* Before the AEAD: sizes and replays. Survivors have their nonce and AAD ready. */
-static void check_before(struct worker *worker, struct lane *lane)
+/* Before the AEAD: sizes and replays. True if the packet's nonce and AAD are ready. */
+static inline bool check_before(struct worker *worker, struct packet *packet, struct gcm_input *input)
 {
-	uint16_t kept = 0;
+	const struct sa_in *sa = packet->sa;
+	struct tenant_traffic *traffic = &worker->traffic[sa->tenant];
+	uint32_t size = packet->mbuf->pkt_len;
+	enum replay_verdict verdict;
 
-	for (uint16_t i = 0; i < lane->count; i++) {
-		struct packet *packet = &lane->packet[i];
-		struct sa_in *sa = packet->sa;
-		struct tenant_traffic *traffic = &worker->traffic[sa->tenant];
-		enum replay_verdict verdict;
-
-		packet->tenant = sa->tenant;
-		packet->from = sa->from;
-		traffic->wan_rx.packets++;
-		traffic->wan_rx.bytes += packet->mbuf->hash.usr;
-		if (unlikely(packet->mbuf->pkt_len < OUTER_ESP_SIZE + 4 + PONT_ESP_ICV_SIZE ||
-			     packet->mbuf->pkt_len % 4 != 0)) {
-			worker_drop(worker, packet->mbuf, packet->tenant, PONT_DROP_open_malformed);
-			continue;
-		}
-		verdict = read_header(packet, &worker->gcm_input[kept]);
-		if (unlikely(verdict != REPLAY_FRESH)) {
-			worker_drop(worker, packet->mbuf, packet->tenant, replay_reason(verdict));
-			continue;
-		}
-		lane->packet[kept++] = *packet;
+	packet->tenant = sa->tenant;
+	packet->from = sa->from;
+	traffic->wan_rx.packets++;
+	traffic->wan_rx.bytes += packet->mbuf->hash.usr;
+	if (unlikely(size < OUTER_ESP_SIZE + 4 + PONT_ESP_ICV_SIZE || size % 4 != 0)) {
+		worker_drop(worker, packet->mbuf, packet->tenant, PONT_DROP_open_malformed);
+		return false;
 	}
-	lane->count = kept;
+	verdict = read_header(packet, input);
+	if (unlikely(verdict != REPLAY_FRESH)) {
+		worker_drop(worker, packet->mbuf, packet->tenant, replay_reason(verdict));
+		return false;
+	}
+	return true;
 }
 
-static void decrypt(struct worker *worker, const struct lane *lane)
+static inline void decrypt(struct worker *worker, const struct packet *packet, uint16_t number)
 {
-	for (uint16_t i = 0; i < lane->count; i++) {
-		const struct packet *packet = &lane->packet[i];
-		uint8_t *text = rte_pktmbuf_mtod(packet->mbuf, uint8_t *) + OUTER_ESP_SIZE;
-		struct gcm_context_data context;
+	uint8_t *text = rte_pktmbuf_mtod(packet->mbuf, uint8_t *) + OUTER_ESP_SIZE;
+	struct gcm_context_data context;
 
-		IMB_AES256_GCM_DEC(worker->gcm, &packet->sa->key, &context, text, text, packet->length,
-			worker->gcm_input[i].nonce, worker->gcm_input[i].aad, GCM_AAD_SIZE, worker->tag[i],
-			PONT_ESP_ICV_SIZE);
-	}
+	IMB_AES256_GCM_DEC(worker->gcm, &packet->sa->key, &context, text, text, packet->length,
+		worker->gcm_input[number].nonce, worker->gcm_input[number].aad, GCM_AAD_SIZE, worker->tag[number],
+		PONT_ESP_ICV_SIZE);
 }
 
 /* After the AEAD: only an authenticated packet may move the window (RFC 4303 section 3.4.3). */
-static void check_after(struct worker *worker, struct lane *lane)
+static inline bool check_after(struct worker *worker, struct packet *packet, const uint8_t *tag)
 {
-	uint16_t kept = 0;
+	const uint8_t *icv = rte_pktmbuf_mtod(packet->mbuf, const uint8_t *) + OUTER_ESP_SIZE + packet->length;
+	enum replay_verdict verdict;
 
-	for (uint16_t i = 0; i < lane->count; i++) {
-		struct packet *packet = &lane->packet[i];
-		const uint8_t *icv = rte_pktmbuf_mtod(packet->mbuf, const uint8_t *) + OUTER_ESP_SIZE + packet->length;
-		enum replay_verdict verdict;
-
-		if (unlikely(!tags_equal(worker->tag[i], icv))) {
-			worker_drop(worker, packet->mbuf, packet->tenant, PONT_DROP_open_auth_failed);
-			continue;
-		}
-		verdict = replay_accept(&packet->sa->replay, packet->sequence);
-		if (unlikely(verdict != REPLAY_FRESH)) {
-			worker_drop(worker, packet->mbuf, packet->tenant, replay_reason(verdict));
-			continue;
-		}
-		packet->sa->packets++;
-		packet->sa->bytes += packet->length;
-		if (unlikely(!take_trailer_off(packet))) {
-			worker_drop(worker, packet->mbuf, packet->tenant, PONT_DROP_open_bad_trailer);
-			continue;
-		}
-		lane->packet[kept++] = *packet;
+	if (unlikely(!tags_equal(tag, icv))) {
+		worker_drop(worker, packet->mbuf, packet->tenant, PONT_DROP_open_auth_failed);
+		return false;
 	}
-	lane->count = kept;
+	verdict = replay_accept(&packet->sa->replay, packet->sequence);
+	if (unlikely(verdict != REPLAY_FRESH)) {
+		worker_drop(worker, packet->mbuf, packet->tenant, replay_reason(verdict));
+		return false;
+	}
+	packet->sa->packets++;
+	packet->sa->bytes += packet->length;
+	if (unlikely(!take_trailer_off(packet))) {
+		worker_drop(worker, packet->mbuf, packet->tenant, PONT_DROP_open_bad_trailer);
+		return false;
+	}
+	return true;
 }
 
+/*
+ * Three packets are under way at a time: one is checked before, one decrypted, one checked after, so that the
+ * processor fills the gaps of AES-GCM's long chains with the checks. Each number counts from the front of the lane.
+ */
 void stage_open(struct worker *worker, struct lane *lane)
 {
-	check_before(worker, lane);
-	decrypt(worker, lane);
-	check_after(worker, lane);
+	uint16_t ready = 0, decrypted = 0, checked = 0, kept = 0;
+
+	for (uint16_t i = 0; i < lane->count || checked < ready; i++) {
+		if (i < lane->count && check_before(worker, &lane->packet[i], &worker->gcm_input[ready]))
+			lane_keep(lane, &ready, i);
+		if (decrypted < ready && (ready - decrypted > 1 || i >= lane->count)) {
+			decrypt(worker, &lane->packet[decrypted], decrypted);
+			decrypted++;
+		}
+		if (checked < decrypted && (decrypted - checked > 1 || i > lane->count)) {
+			if (check_after(worker, &lane->packet[checked], worker->tag[checked]))
+				lane_keep(lane, &kept, checked);
+			checked++;
+		}
+	}
+	lane->count = kept;
 }

@@ -8,6 +8,7 @@
 
 #include <stdint.h>
 
+#include <rte_branch_prediction.h>
 #include <rte_mbuf.h>
 
 struct circuit;
@@ -31,7 +32,7 @@ struct packet {
 		struct sa_in *sa;              /* steer → open → decap → forward */
 	};
 	union {
-		uint64_t key;      /* forward: FDB key of the destination */
+		uint64_t hash;     /* forward: FDB hash of the destination */
 		uint64_t sequence; /* open: 64-bit sequence number */
 	};
 	place_t from;    /* for learning and split horizon */
@@ -47,5 +48,16 @@ struct lane {
 	uint16_t count;
 	struct packet packet[LANE_MAX];
 };
+
+/*
+ * Moves a survivor to the front of its lane. Without drops it stands there already, and nothing is copied: a wide copy
+ * right after narrow stores to the record would wait for them (store forwarding fails).
+ */
+static inline void lane_keep(struct lane *lane, uint16_t *kept, uint16_t from)
+{
+	if (unlikely(*kept != from))
+		lane->packet[*kept] = lane->packet[from];
+	(*kept)++;
+}
 
 #endif

@@ -6,28 +6,34 @@
 
 #include "dataplane/path.h"
 
+static inline uint8_t *esp_of(const struct packet *packet)
+{
+	return rte_pktmbuf_mtod(packet->mbuf, uint8_t *) + packet->edge->header_size - OUTER_INNER_SIZE -
+	       OUTER_ESP_SIZE;
+}
+
 /*
  * Takes the next sequence number of the SA and writes everything that depends on it: ESP header, IV, nonce and AAD.
- * False once the SA has reached a hard limit (RFC 4303 section 3.3.3: the number must never cycle).
+ * False once the SA has reached its hard limit (RFC 4303 section 3.3.3: the number must never cycle); the limits in
+ * bytes and time are kept by the main lcore, which then lowers this one.
  */
-static inline bool take_sequence(
-	struct worker *worker, struct sa_out *sa, uint8_t *esp, const struct packet *packet, struct gcm_input *input)
+static inline bool take_sequence(const struct packet *packet, struct gcm_input *input)
 {
-	rte_be32_t low, high;
+	struct sa_out *sa = packet->edge->sa;
+	uint8_t *esp = esp_of(packet);
+	uint64_t sequence = sa->sequence + 1, swapped;
 
-	if (unlikely(sa->sequence >= sa->sequence_hard || sa->bytes >= sa->bytes_hard ||
-		     worker->now_tsc >= sa->expires_tsc))
+	if (unlikely(sequence > __atomic_load_n(&sa->sequence_hard, __ATOMIC_RELAXED)))
 		return false;
-	sa->sequence++;
-	sa->packets++;
+	sa->sequence = sequence;
 	sa->bytes += packet->length;
-	low = rte_cpu_to_be_32((uint32_t)sa->sequence);
-	high = rte_cpu_to_be_32((uint32_t)(sa->sequence >> 32));
-	memcpy(esp + 4, &low, sizeof(low));
-	memcpy(esp + 8, &high, sizeof(high));
-	memcpy(esp + 12, &low, sizeof(low));
-	_mm_store_si128((__m128i *)input->nonce, _mm_set_epi32(0, (int)low, (int)high, (int)sa->salt));
-	_mm_store_si128((__m128i *)input->aad, _mm_set_epi32(0, (int)low, (int)high, (int)sa->spi));
+	swapped = rte_cpu_to_be_64(sequence);
+	memcpy(esp + 4, (const uint8_t *)&swapped + 4, 4);
+	memcpy(esp + 8, &swapped, sizeof(swapped));
+	_mm_store_si128((__m128i *)input->nonce,
+		_mm_insert_epi32(_mm_slli_si128(_mm_cvtsi64_si128((long long)swapped), 4), (int)sa->salt, 0));
+	_mm_store_si128((__m128i *)input->aad,
+		_mm_insert_epi32(_mm_slli_si128(_mm_cvtsi64_si128((long long)swapped), 4), (int)sa->spi, 0));
 	return true;
 }
 
@@ -44,36 +50,39 @@ static inline void checksum_udp6(struct rte_mbuf *mbuf)
 	udp->dgram_cksum = rte_ipv6_udptcp_cksum((const struct rte_ipv6_hdr *)ip, udp);
 }
 
-static inline uint8_t *esp_of(const struct packet *packet)
+static inline void encrypt(struct worker *worker, const struct packet *packet, const struct gcm_input *input)
 {
-	return rte_pktmbuf_mtod(packet->mbuf, uint8_t *) + packet->edge->header_size - OUTER_INNER_SIZE -
-	       OUTER_ESP_SIZE;
+	uint8_t *text = esp_of(packet) + OUTER_ESP_SIZE;
+	struct gcm_context_data context;
+
+	IMB_AES256_GCM_ENC(worker->gcm, &packet->edge->sa->key, &context, text, text, packet->length, input->nonce,
+		input->aad, GCM_AAD_SIZE, text + packet->length, PONT_ESP_ICV_SIZE);
+	if (unlikely(packet->edge->ip_size == sizeof(struct rte_ipv6_hdr)))
+		checksum_udp6(packet->mbuf);
 }
 
+/*
+ * One packet is prepared while the one before it is encrypted: the processor fills the gaps of AES-GCM's long chains
+ * with it, and nonce and AAD are in memory when they are loaded.
+ */
 void stage_seal(struct worker *worker, struct lane *lane)
 {
-	uint16_t kept = 0;
+	uint16_t kept = 0, sealed = 0;
 
 	for (uint16_t i = 0; i < lane->count; i++) {
-		struct packet *packet = &lane->packet[i];
+		const struct packet *packet = &lane->packet[i];
 
-		if (unlikely(!take_sequence(
-			    worker, packet->edge->sa, esp_of(packet), packet, &worker->gcm_input[kept]))) {
+		if (unlikely(!take_sequence(packet, &worker->gcm_input[kept]))) {
 			worker_drop(worker, packet->mbuf, packet->tenant, PONT_DROP_seal_sa_expired);
 			continue;
 		}
-		lane->packet[kept++] = *packet;
+		lane_keep(lane, &kept, i);
+		if (kept - sealed > 1) {
+			encrypt(worker, &lane->packet[sealed], &worker->gcm_input[sealed]);
+			sealed++;
+		}
 	}
+	for (; sealed < kept; sealed++)
+		encrypt(worker, &lane->packet[sealed], &worker->gcm_input[sealed]);
 	lane->count = kept;
-	for (uint16_t i = 0; i < lane->count; i++) {
-		const struct packet *packet = &lane->packet[i];
-		uint8_t *text = esp_of(packet) + OUTER_ESP_SIZE;
-		struct gcm_context_data context;
-
-		IMB_AES256_GCM_ENC(worker->gcm, &packet->edge->sa->key, &context, text, text, packet->length,
-			worker->gcm_input[i].nonce, worker->gcm_input[i].aad, GCM_AAD_SIZE, text + packet->length,
-			PONT_ESP_ICV_SIZE);
-		if (unlikely(packet->edge->ip_size == sizeof(struct rte_ipv6_hdr)))
-			checksum_udp6(packet->mbuf);
-	}
 }

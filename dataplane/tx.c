@@ -6,48 +6,62 @@
 
 #include "dataplane/path.h"
 
+static inline struct pont_traffic *counter_of(struct worker *worker, const struct port *port, uint16_t tenant)
+{
+	struct tenant_traffic *traffic = &worker->traffic[tenant];
+
+	return port->role == PONT_PORT_WAN ? &traffic->wan_tx : &traffic->access_tx;
+}
+
+/* What the port does not take is taken out of the books of the sent again, and dropped. */
+static void refused(struct worker *worker, const struct port *port, struct rte_mbuf *mbuf)
+{
+	uint16_t tenant = mbuf->vlan_tci_outer;
+	struct pont_traffic *sent = counter_of(worker, port, tenant);
+
+	sent->packets--;
+	sent->bytes -= mbuf->pkt_len;
+	worker_drop(worker, mbuf, tenant, PONT_DROP_tx_queue_full);
+}
+
 static void send_port(struct worker *worker, unsigned int number)
 {
 	const struct port *port = &worker->plane->ports.port[number];
 	struct tx_buffer *buffer = &worker->tx[number];
-	uint64_t bytes[TX_BURST];
-	uint16_t sent;
+	uint16_t sent = rte_eth_tx_burst(port->ethdev, (uint16_t)worker->number, buffer->mbuf, buffer->count);
 
-	/* Buffers are the driver's as soon as it takes them: lengths are read before. */
-	for (uint16_t i = 0; i < buffer->count; i++)
-		bytes[i] = buffer->mbuf[i]->pkt_len;
-	sent = rte_eth_tx_burst(port->ethdev, (uint16_t)worker->number, buffer->mbuf, buffer->count);
-	for (uint16_t i = 0; i < sent; i++) {
-		struct tenant_traffic *traffic = &worker->traffic[buffer->tenant[i]];
-		struct pont_traffic *counter = port->role == PONT_PORT_WAN ? &traffic->wan_tx : &traffic->access_tx;
-
-		counter->packets++;
-		counter->bytes += bytes[i];
-	}
-	for (uint16_t i = sent; i < buffer->count; i++)
-		worker_drop(worker, buffer->mbuf[i], buffer->tenant[i], PONT_DROP_tx_queue_full);
+	for (uint16_t i = sent; unlikely(i < buffer->count); i++)
+		refused(worker, port, buffer->mbuf[i]);
 	buffer->count = 0;
 }
 
-static inline void enqueue(struct worker *worker, unsigned int port, struct rte_mbuf *mbuf, uint16_t tenant)
+/* Counts at once, as the driver owns the buffer once it is sent; the buffer notes whose books it is in. */
+static inline void enqueue(struct worker *worker, unsigned int number, struct rte_mbuf *mbuf, uint16_t tenant,
+	struct pont_traffic *counter)
 {
-	struct tx_buffer *buffer = &worker->tx[port];
+	struct tx_buffer *buffer = &worker->tx[number];
 
+	counter->packets++;
+	counter->bytes += mbuf->pkt_len;
+	mbuf->vlan_tci_outer = tenant;
 	buffer->mbuf[buffer->count] = mbuf;
-	buffer->tenant[buffer->count] = tenant;
-	if (++buffer->count == TX_BURST)
-		send_port(worker, port);
+	if (unlikely(++buffer->count == TX_BURST))
+		send_port(worker, number);
 }
 
 void tx_wan(struct worker *worker, unsigned int port, struct rte_mbuf *mbuf, uint16_t tenant)
 {
-	enqueue(worker, port, mbuf, tenant);
+	enqueue(worker, port, mbuf, tenant, &worker->traffic[tenant].wan_tx);
 }
 
 void stage_tx_wan(struct worker *worker, struct lane *lane)
 {
-	for (uint16_t i = 0; i < lane->count; i++)
-		enqueue(worker, lane->packet[i].edge->port, lane->packet[i].mbuf, lane->packet[i].tenant);
+	for (uint16_t i = 0; i < lane->count; i++) {
+		const struct packet *packet = &lane->packet[i];
+
+		enqueue(worker, packet->edge->port, packet->mbuf, packet->tenant,
+			&worker->traffic[packet->tenant].wan_tx);
+	}
 }
 
 /* Puts a circuit's 802.1Q tag on, priority 0; false if the buffer has no room before the frame. */
@@ -75,7 +89,8 @@ void stage_tx_access(struct worker *worker, struct lane *lane)
 			worker_drop(worker, packet->mbuf, packet->tenant, PONT_DROP_tx_too_big);
 			continue;
 		}
-		enqueue(worker, circuit->port, packet->mbuf, packet->tenant);
+		enqueue(worker, circuit->port, packet->mbuf, packet->tenant,
+			&worker->traffic[packet->tenant].access_tx);
 	}
 }
 

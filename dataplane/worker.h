@@ -33,12 +33,11 @@ struct tenant_rare {
 	uint64_t drop[PONT_DROP_COUNT];
 };
 
-/* Packets waiting for a port, sent when full and at the end of each round. */
-enum { TX_BURST = 32 };
+/* Packets waiting for a port, sent when full and at the end of each round; mbuf->vlan_tci_outer is their tenant. */
+enum { TX_BURST = 64 };
 struct tx_buffer {
 	uint16_t count;
 	struct rte_mbuf *mbuf[TX_BURST];
-	uint16_t tenant[TX_BURST]; /* whose books the outcome goes to */
 };
 
 /* A denial to be reported by the main lcore: written by the worker, count last. */
@@ -46,6 +45,14 @@ struct denial {
 	uint64_t count;
 	struct pont_address destination;
 	uint32_t verdict;
+};
+
+/* A source address that was found in its place. */
+enum { SOURCE_MEMORY = 256 };
+struct source_memory {
+	uint64_t key;
+	place_t from;
+	uint32_t stamp; /* worker->source_stamp of that moment */
 };
 
 enum idle_mode { IDLE_BACKOFF, IDLE_POLL };
@@ -84,6 +91,10 @@ struct worker {
 		uint32_t round;
 		uint32_t verdict;
 	} fence_memory[PONT_PEERS_MAX + 1];
+
+	/* Sources found in their place this second under this snapshot. */
+	struct source_memory source[SOURCE_MEMORY];
+	uint32_t source_stamp;
 
 	/* Addresses offered for learning a moment ago, so that a burst from one source offers it once. */
 	uint64_t offered[256];

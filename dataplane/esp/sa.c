@@ -10,7 +10,7 @@ void sa_out_init(struct sa_out *sa, const struct pont_link_sa_out *message, uint
 	uint64_t now = rte_get_tsc_cycles();
 
 	memset(sa, 0, sizeof(*sa));
-	sa->sequence = message->sequence;
+	sa->sequence = sa->sequence_first = message->sequence;
 	sa->sequence_hard = message->sequence > UINT64_MAX - PONT_SA_HARD_PACKETS
 				    ? UINT64_MAX - 1
 				    : message->sequence + PONT_SA_HARD_PACKETS;

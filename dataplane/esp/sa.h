@@ -20,7 +20,7 @@
 #include "dataplane/packet.h"
 #include "pontlevis/link.h"
 
-/* Outbound: written by its worker, read by the main lcore for statistics. */
+/* Outbound: written by its worker, read by the main lcore, which keeps the limits of bytes and time. */
 struct sa_out {
 	uint64_t sequence;      /* last one used */
 	uint64_t sequence_hard; /* nothing is sealed beyond this one */
@@ -35,7 +35,7 @@ struct sa_out {
 	uint16_t worker;
 	uint16_t tenant;
 	struct gcm_key_data key __rte_cache_aligned;
-	uint64_t packets;
+	uint64_t sequence_first; /* last one considered used when the SA was installed */
 } __rte_cache_aligned;
 
 /* Inbound: one slot of the array that SPIs index. */

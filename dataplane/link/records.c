@@ -125,7 +125,7 @@ static void send_sas(struct server *server, uint64_t tag)
 				.worker = sa->worker,
 				.direction = PONT_SA_OUT,
 				.age_ms = age_ms(sa->installed_tsc),
-				.counters = {sa->packets, sa->bytes, sa->sequence}};
+				.counters = {sa->sequence - sa->sequence_first, sa->bytes, sa->sequence}};
 
 			server_send(server, PONT_LINK_SA_STATS, &record, sizeof(record));
 		}

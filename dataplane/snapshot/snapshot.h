@@ -23,6 +23,7 @@ enum {
 	OUTER_ETHER_SIZE = 14,
 	OUTER_ESP_SIZE = 8 + 8,   /* SPI, sequence number, IV */
 	OUTER_INNER_SIZE = 8 + 8, /* UDP, VXLAN: the first bytes encrypted */
+	OUTER_HEADER_IPV4 = OUTER_ETHER_SIZE + 20 + 8 + OUTER_ESP_SIZE + OUTER_INNER_SIZE,
 	OUTER_HEADER_MAX = OUTER_ETHER_SIZE + 40 + 8 + OUTER_ESP_SIZE + OUTER_INNER_SIZE,
 	OUTER_TRAILER_MAX = 3 + 2 + PONT_ESP_ICV_SIZE, /* padding, pad length and next header, ICV */
 };

@@ -619,6 +619,19 @@ static bool is_young(void *context, const struct fdb_entry *entry)
 	return (int32_t)age < (int32_t)ageing->state->tenant[(uint16_t)entry->key].mac_ageing_s;
 }
 
+/* Outbound SAs past their limit of bytes or time seal nothing any more; the workers check only the number. */
+static void stop_old_sas(struct state *state, uint64_t now)
+{
+	for (uint32_t i = 1; i < state->edge_size; i++) {
+		for (unsigned int worker = 0; worker < PONT_WORKERS_MAX; worker++) {
+			struct sa_out *sa = state->edge[i].sa[worker];
+
+			if (sa != NULL && (now >= sa->expires_tsc || sa->bytes >= sa->bytes_hard))
+				__atomic_store_n(&sa->sequence_hard, 0, __ATOMIC_RELAXED);
+		}
+	}
+}
+
 void configuration_age(struct configuration *configuration)
 {
 	uint64_t now = rte_get_tsc_cycles();
@@ -626,6 +639,7 @@ void configuration_age(struct configuration *configuration)
 	struct plane *plane = configuration->plane;
 
 	sweep_fdb(configuration, is_young, &ageing);
+	stop_old_sas(configuration->state, now);
 	for (uint32_t slot = 0; slot < plane->spi_slots; slot++) {
 		struct sa_in *sa = &plane->sa_in[slot];
 

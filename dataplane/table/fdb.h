@@ -18,6 +18,7 @@
 #include <rte_branch_prediction.h>
 #include <rte_common.h>
 #include <rte_prefetch.h>
+#include <rte_vect.h>
 
 #include "dataplane/packet.h"
 
@@ -68,12 +69,23 @@ static inline struct fdb_bucket *fdb_second(const struct fdb *fdb, uint64_t hash
 	return &fdb->bucket[(hash >> 32) & fdb->mask];
 }
 
+/*
+ * The entry of a bucket that has the key. With AVX-512 the whole bucket is compared at once, keys standing at the even
+ * places: no branch depends on the way. Each 8-byte lane is read as one, as all that the writer's order needs.
+ */
 static inline struct fdb_entry *fdb_match(struct fdb_bucket *bucket, uint64_t key)
 {
+#ifdef __AVX512F__
+	__m512i lanes = _mm512_load_si512(bucket);
+	unsigned int hits = _mm512_mask_cmpeq_epi64_mask(0x55, lanes, _mm512_set1_epi64((long long)key));
+
+	return hits != 0 ? &bucket->entry[(unsigned int)__builtin_ctz(hits) / 2] : NULL;
+#else
 	for (unsigned int way = 0; way < FDB_WAYS; way++)
 		if (__atomic_load_n(&bucket->entry[way].key, __ATOMIC_ACQUIRE) == key)
 			return &bucket->entry[way];
 	return NULL;
+#endif
 }
 
 /* Looks a key up; NULL if it is not there. The entry may be read until the worker's next quiescent state. */
