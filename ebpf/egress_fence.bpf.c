@@ -308,6 +308,23 @@ int cgroup_sendmsg6(struct bpf_sock_addr *address)
 	return decide_address6(address);
 }
 
+/* linux/socket.h and linux/if_packet.h: with this option a raw socket's frames would not pass tc egress. */
+enum { LEVEL_PACKET = 263, OPTION_QDISC_BYPASS = 20, OPTION_COPIED_BYTES = 4096 };
+
+SEC("cgroup/setsockopt")
+int cgroup_setsockopt(struct bpf_sockopt *option)
+{
+	struct fence_place where = {.place = PONT_PLACE_CONNECT};
+	struct fence_packet packet = {.kind = FENCE_KIND_UNKNOWN};
+
+	if (option->level == LEVEL_PACKET && option->optname == OPTION_QDISC_BYPASS)
+		return decide(&where, &packet) ? CGROUP_ALLOW : CGROUP_DENY;
+	/* The kernel shows us one page at most and refuses a longer value unless told to take the caller's own. */
+	if (option->optlen > OPTION_COPIED_BYTES)
+		option->optlen = 0;
+	return CGROUP_ALLOW;
+}
+
 #endif
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

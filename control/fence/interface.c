@@ -15,6 +15,9 @@ enum { FILTER_HANDLE = 0x504f4e54 /* "PONT" */, FILTER_PRIORITY = 1 };
 #ifndef ARPHRD_RAWIP
 #define ARPHRD_RAWIP 519
 #endif
+#ifndef ARPHRD_IP6GRE
+#define ARPHRD_IP6GRE 823
+#endif
 
 static enum interface_kind kind_of_type(unsigned int type)
 {
@@ -29,6 +32,8 @@ static enum interface_kind kind_of_type(unsigned int type)
 	case ARPHRD_TUNNEL:
 	case ARPHRD_TUNNEL6:
 	case ARPHRD_SIT:
+	case ARPHRD_IPGRE:
+	case ARPHRD_IP6GRE:
 		return INTERFACE_IP;
 	default:
 		return INTERFACE_CLOSED;

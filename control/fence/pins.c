@@ -100,6 +100,19 @@ int pins_set(const char *directory, const char *name, int fd, struct error *erro
 	return 0;
 }
 
+/* Detaches a pinned link at once: when its last reference goes, the kernel does it only some time later. */
+static void detach_link(const char *directory, const char *name)
+{
+	struct error ignored;
+	int fd = pins_get(directory, name, &ignored);
+
+	if (fd < 0)
+		return;
+	/* Fails for what is no link, which has nothing to detach. */
+	(void)bpf_link_detach(fd);
+	(void)close(fd);
+}
+
 int pins_remove(const char *directory, struct error *error)
 {
 	struct statfs status;
@@ -120,6 +133,7 @@ int pins_remove(const char *directory, struct error *error)
 	while ((entry = readdir(pins))) {
 		if (!strcmp(entry->d_name, ".") || !strcmp(entry->d_name, ".."))
 			continue;
+		detach_link(directory, entry->d_name);
 		if (unlinkat(dirfd(pins), entry->d_name, 0))
 			result = error_set(error, errno, NULL, "fence: pin %.200s/%.100s: %s", directory, entry->d_name,
 				strerror(errno));

@@ -22,7 +22,7 @@ int pins_get(const char *directory, const char *name, struct error *error);
 /* Pins the object under the name, in place of what was there. */
 int pins_set(const char *directory, const char *name, int fd, struct error *error);
 
-/* Removes every pin and the directory itself; no error if it does not exist. */
+/* Detaches every pinned link, removes every pin and the directory itself; no error if it does not exist. */
 int pins_remove(const char *directory, struct error *error);
 
 #endif
