@@ -74,7 +74,9 @@ void stage_decap(struct worker *worker, struct lane *lane)
 			worker_drop(worker, mbuf, packet->tenant, PONT_DROP_decap_vni_mismatch);
 			continue;
 		}
-		(void)rte_pktmbuf_adj(mbuf, OUTER_INNER_SIZE);
+		mbuf->data_off += OUTER_INNER_SIZE;
+		mbuf->data_len -= OUTER_INNER_SIZE;
+		mbuf->pkt_len = mbuf->data_len;
 		if (unlikely(mbuf->pkt_len < RTE_ETHER_HDR_LEN)) {
 			worker_drop(worker, mbuf, packet->tenant, PONT_DROP_decap_runt);
 			continue;

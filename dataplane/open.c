@@ -38,25 +38,31 @@ static inline bool tags_equal(const uint8_t *left, const uint8_t *right)
 	return ((a[0] ^ b[0]) | (a[1] ^ b[1])) == 0;
 }
 
-/*
- * Checks and removes the trailer: padding is 1, 2, 3, ... (RFC 4303 section 2.4), next header is UDP. Leaves the inner
- * UDP datagram in the buffer.
- */
+/* Padding is 1, 2, 3, ... (RFC 4303 section 2.4). */
+static bool is_padding(const uint8_t *bytes, unsigned int count)
+{
+	for (unsigned int i = 0; i < count; i++)
+		if (unlikely(bytes[i] != i + 1))
+			return false;
+	return true;
+}
+
+/* Checks and removes the trailer; next header is UDP. Leaves the inner UDP datagram in the buffer. */
 static inline bool take_trailer_off(struct packet *packet)
 {
-	const uint8_t *text = rte_pktmbuf_mtod(packet->mbuf, const uint8_t *) + OUTER_ESP_SIZE;
+	struct rte_mbuf *mbuf = packet->mbuf;
+	const uint8_t *text = rte_pktmbuf_mtod(mbuf, const uint8_t *) + OUTER_ESP_SIZE;
 	uint8_t padding = text[packet->length - 2], next = text[packet->length - 1];
 	uint16_t payload;
 
 	if (unlikely(next != IPPROTO_UDP || padding + 2u > packet->length))
 		return false;
 	payload = packet->length - 2 - padding;
-	for (uint8_t i = 0; i < padding; i++)
-		if (unlikely(text[payload + i] != i + 1))
-			return false;
-	packet->mbuf->data_len = (uint16_t)(OUTER_ESP_SIZE + payload);
-	packet->mbuf->pkt_len = OUTER_ESP_SIZE + payload;
-	(void)rte_pktmbuf_adj(packet->mbuf, OUTER_ESP_SIZE);
+	if (unlikely(!is_padding(text + payload, padding)))
+		return false;
+	mbuf->data_off += OUTER_ESP_SIZE;
+	mbuf->data_len = payload;
+	mbuf->pkt_len = payload;
 	return true;
 }
 

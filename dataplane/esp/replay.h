@@ -59,15 +59,16 @@ static inline void replay_clear(struct replay *replay, uint64_t from, uint64_t t
 			replay->seen[word] = 0;
 		return;
 	}
-	for (uint64_t s = from + 1; s <= to;) {
-		uint64_t bit = s % PONT_REPLAY_WINDOW;
+	/* Counted down, not up to `to`, which may be the last number there is. */
+	for (uint64_t left = to - from; left != 0;) {
+		uint64_t bit = (to - left + 1) % PONT_REPLAY_WINDOW;
 
-		if (bit % 64 == 0 && to - s >= 63) {
+		if (bit % 64 == 0 && left >= 64) {
 			replay->seen[bit / 64] = 0;
-			s += 64;
+			left -= 64;
 		} else {
 			replay->seen[bit / 64] &= ~(UINT64_C(1) << (bit % 64));
-			s++;
+			left--;
 		}
 	}
 }

@@ -150,7 +150,7 @@ static uint32_t driver_mtu(const struct rte_eth_dev_info *info)
 static uint32_t data_room(bool af_xdp, uint32_t frame_max)
 {
 	uint32_t room = RTE_PKTMBUF_HEADROOM + frame_max + RTE_VLAN_HLEN + OUTER_HEADER_MAX + OUTER_TRAILER_MAX;
-	uint32_t page = AF_XDP_ELEMENT_MAX - RTE_CACHE_LINE_SIZE - (uint32_t)sizeof(struct rte_mbuf);
+	uint32_t page = AF_XDP_ELEMENT_MAX - 2 * RTE_CACHE_LINE_SIZE - (uint32_t)sizeof(struct rte_mbuf);
 
 	room = RTE_ALIGN_CEIL(RTE_MAX(room, (uint32_t)RTE_MBUF_DEFAULT_BUF_SIZE), RTE_CACHE_LINE_SIZE);
 	return af_xdp ? RTE_MIN(room, page) : room;
@@ -254,7 +254,7 @@ int port_open(struct port_set *ports, const struct port_option *option, unsigned
 	mtu = RTE_MIN(mtu, driver_mtu(&info));
 	if (kernel_owns && kernel_mtu(port->ifindex) != 0)
 		mtu = kernel_mtu(port->ifindex);
-	port->pool = rte_pktmbuf_pool_create(port->name, buffers, POOL_CACHE, 0,
+	port->pool = rte_pktmbuf_pool_create(port->name, buffers, POOL_CACHE, PORT_POOL_PRIVATE,
 		(uint16_t)data_room(af_xdp, RTE_MAX(frame_max, mtu)), rte_eth_dev_socket_id(port->ethdev));
 	if (port->pool == NULL)
 		return fail(port->name, "no room for %u buffers of %u bytes: %s; raise -m or the number of hugepages",

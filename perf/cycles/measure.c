@@ -196,6 +196,21 @@ static void drain(struct rig *rig, struct site *site, unsigned int worker, bool 
 	expect(rig, found, where);
 }
 
+/* A port writes what it receives behind the usual headroom, wherever the sender's buffer had it. */
+static struct rte_mbuf *as_received(struct rig *rig, struct rte_mbuf *sent)
+{
+	struct rte_mbuf *mbuf = rte_pktmbuf_alloc(rig->pool);
+	char *bytes = mbuf != NULL ? rte_pktmbuf_append(mbuf, sent->data_len) : NULL;
+
+	if (bytes == NULL) {
+		fprintf(stderr, "bench: out of buffers: the path lost some\n");
+		exit(EXIT_FAILURE);
+	}
+	memcpy(bytes, rte_pktmbuf_mtod(sent, char *), sent->data_len);
+	rte_pktmbuf_free(sent);
+	return mbuf;
+}
+
 /* Seals a load at A and lays it into B's WAN ring. */
 static void seal_for_b(struct rig *rig, unsigned int worker, uint16_t frame)
 {
@@ -205,8 +220,11 @@ static void seal_for_b(struct rig *rig, unsigned int worker, uint16_t frame)
 	load(rig, worker, frame);
 	while (done < rig->options.buffers)
 		done += worker_round(rig->a.plane.worker[worker]);
-	while ((count = collect(rig->a.tx[rig->a.wan][worker], mbuf, 64)) != 0)
+	while ((count = collect(rig->a.tx[rig->a.wan][worker], mbuf, 64)) != 0) {
+		for (unsigned int i = 0; i < count; i++)
+			mbuf[i] = as_received(rig, mbuf[i]);
 		moved += rte_ring_enqueue_burst(rig->b.rx[rig->b.wan][worker], (void **)mbuf, count, NULL);
+	}
 	expect(rig, moved, "A's WAN port");
 }
 

@@ -325,7 +325,7 @@ void rig_create(struct rig *rig, const struct rig_options *options)
 {
 	memset(rig, 0, sizeof(*rig));
 	rig->options = *options;
-	rig->pool = rte_pktmbuf_pool_create("bench", options->buffers * options->workers + 1024, 256, 16,
+	rig->pool = rte_pktmbuf_pool_create("bench", options->buffers * options->workers + 1024, 256, PORT_POOL_PRIVATE,
 		RTE_PKTMBUF_HEADROOM + FRAME_ROOM, SOCKET_ID_ANY);
 	require(rig->pool != NULL, "not enough hugepage memory for the buffers");
 	require(fence_program_load() == 0, "no fence program");
