@@ -42,7 +42,7 @@ struct fdb {
 	struct fdb_bucket *bucket;
 };
 
-/* tenant in the upper 16 bits; mac points at 6 bytes of which 8 can be read. Never 0, as tenant is never 0. */
+/* tenant in the lower 16 bits; mac points at 6 bytes, 8 can be read. Never 0, as tenant is never 0. */
 static inline uint64_t fdb_key(uint16_t tenant, const uint8_t *mac)
 {
 	uint64_t bytes;
@@ -55,8 +55,11 @@ static inline uint64_t fdb_hash(const struct fdb *fdb, uint64_t key)
 {
 	__extension__ typedef unsigned __int128 wide;
 	wide product = (wide)(key ^ fdb->secret_add) * fdb->secret_multiply;
+	uint64_t hash = (uint64_t)product ^ (uint64_t)(product >> 64);
 
-	return (uint64_t)product ^ (uint64_t)(product >> 64);
+	/* One product alone keeps the steps of consecutive addresses: one secret in twenty crowds them. */
+	hash *= UINT64_C(0x9e3779b97f4a7c15);
+	return hash ^ hash >> 32;
 }
 
 static inline struct fdb_bucket *fdb_first(const struct fdb *fdb, uint64_t hash)
