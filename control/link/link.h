@@ -28,7 +28,10 @@ struct link *link_start(
 	struct event_base *base, const char *path, const struct link_callbacks *callbacks, struct error *error);
 void link_stop(struct link *link);
 
-/* HELLO of the connected dataplane, NULL while there is none. */
+/*
+ * HELLO of the connected dataplane, NULL while there is none. The callback down() follows a loss from the event loop,
+ * never from inside one of the functions below.
+ */
 const struct pont_link_hello *link_hello(const struct link *link);
 
 /*
@@ -39,6 +42,8 @@ const struct pont_link_hello *link_hello(const struct link *link);
 void link_begin(struct link *link, uint32_t flags);
 void link_send(struct link *link, enum pont_link_type type, void *message, uint16_t length, int fd);
 int link_commit(struct link *link, struct error *error);
+/* After a link_commit() that the dataplane refused: number of the message it named (BEGIN is 0), else UINT32_MAX. */
+uint32_t link_refused_message(const struct link *link);
 
 /* One request; visit is called for every record. request: PONT_LINK_STATS_GET, _SAS_GET, _FDB_GET. */
 int link_query(struct link *link, enum pont_link_type request,

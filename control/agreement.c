@@ -1,0 +1,164 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "control/agreement.h"
+
+#include <sodium.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/audit.h"
+#include "control/link/link.h"
+#include "control/push.h"
+
+_Static_assert((int)DOCUMENT_KEY_SIZE == (int)KEYS_PUBLIC_SIZE && (int)DOCUMENT_KEY_SIZE == (int)KEYS_PSK_SIZE,
+	"one size of keys");
+
+static bool has_peer(const struct document *document, const struct document_peer *peer)
+{
+	const struct document_peer *same = document_peer_by_number(document, peer->number);
+
+	return same != NULL && memcmp(same->public_key, peer->public_key, DOCUMENT_KEY_SIZE) == 0;
+}
+
+static void fill_peers(
+	const struct document *document, const struct document *only, struct keys_peer_config *peers, size_t *count)
+{
+	for (size_t i = 0; i < document->peer_count; i++) {
+		const struct document_peer *peer = &document->peers[i];
+		struct keys_peer_config *config = &peers[*count];
+
+		if (only != NULL && !has_peer(only, peer))
+			continue;
+		*config = (struct keys_peer_config){.peer = peer->number,
+			.name = peer->name,
+			.endpoint = peer->endpoint,
+			.port = peer->keys_port,
+			.psk = peer->psk};
+		memcpy(config->public_key, peer->public_key, sizeof(config->public_key));
+		(*count)++;
+	}
+}
+
+/* numbers: room for the peers of all tenants. */
+static void fill_tenants(const struct document *document, const struct document *only,
+	struct keys_tenant_config *tenants, size_t *count, uint16_t *numbers)
+{
+	for (size_t i = 0; i < document->tenant_count; i++) {
+		const struct document_tenant *tenant = &document->tenants[i];
+		struct keys_tenant_config *config = &tenants[*count];
+
+		if (only != NULL && document_tenant_by_vni(only, tenant->vni) == NULL)
+			continue;
+		*config = (struct keys_tenant_config){.vni = tenant->vni, .psk = tenant->psk, .peers = numbers};
+		for (size_t j = 0; j < tenant->peer_count; j++) {
+			const struct document_peer *peer = &document->peers[tenant->peers[j]];
+
+			if (only == NULL || has_peer(only, peer))
+				numbers[config->peer_count++] = peer->number;
+		}
+		numbers += config->peer_count;
+		(*count)++;
+	}
+}
+
+/* Key agreement knows no "nobody to talk to" once it was configured, so it starts afresh. */
+static int start_anew(struct control *control, struct error *error)
+{
+	const struct keys_callbacks callbacks = agreement_callbacks(control);
+	struct keys *keys = keys_start(control->base, control->identity, &callbacks, error);
+
+	if (keys == NULL)
+		return -1;
+	keys_stop(control->keys);
+	control->keys = keys;
+	if (control->dataplane_in_force)
+		keys_dataplane(keys, link_hello(control->link));
+	return 0;
+}
+
+int agreement_apply(
+	struct control *control, const struct document *document, const struct document *only, struct error *error)
+{
+	struct keys_peer_config *peers;
+	struct keys_tenant_config *tenants;
+	struct keys_config config;
+	uint16_t *numbers;
+	size_t number_count = 0;
+	int result = -1;
+
+	if (document == NULL)
+		return start_anew(control, error);
+	for (size_t i = 0; i < document->tenant_count; i++)
+		number_count += document->tenants[i].peer_count;
+	peers = calloc(document->peer_count + 1, sizeof(*peers));
+	tenants = calloc(document->tenant_count + 1, sizeof(*tenants));
+	numbers = calloc(number_count + 1, sizeof(*numbers));
+	config = (struct keys_config){.site_name = document->site,
+		.vtep = {document->vtep[0], document->vtep[1]},
+		.port = document->keys_port,
+		.peers = peers,
+		.tenants = tenants};
+	if (peers == NULL || tenants == NULL || numbers == NULL) {
+		(void)error_set(error, ENOMEM, NULL, "out of memory");
+	} else {
+		fill_peers(document, only, peers, &config.peer_count);
+		fill_tenants(document, only, tenants, &config.tenant_count, numbers);
+		result = keys_configure(control->keys, &config, error);
+	}
+	free(peers);
+	free(tenants);
+	free(numbers);
+	return result;
+}
+
+/* A message with a key in it is copied for link_send(), which writes the header, and erased at once. */
+static void send_secret(struct link *link, enum pont_link_type type, const void *message, size_t length)
+{
+	_Alignas(8) uint8_t copy[sizeof(struct pont_link_sa_out)]; /* the largest */
+
+	memcpy(copy, message, length);
+	link_send(link, type, copy, (uint16_t)length, -1);
+	sodium_memzero(copy, length);
+}
+
+/* Receive SAs before those that make the peer's answer possible, and nothing old goes before the new is there. */
+static int install(void *context, const struct keys_sa_changes *changes, struct error *error)
+{
+	struct control *control = context;
+	struct link *link = control->link;
+
+	if (link == NULL || !control->dataplane_in_force)
+		return error_set(error, ENOTCONN, NULL, "the dataplane is not ready for SAs");
+	link_begin(link, 0);
+	for (size_t i = 0; i < changes->in_del_count; i++)
+		send_secret(link, PONT_LINK_SA_IN_DEL, &changes->in_del[i], sizeof(changes->in_del[i]));
+	for (size_t i = 0; i < changes->in_count; i++)
+		send_secret(link, PONT_LINK_SA_IN_SET, &changes->in[i], sizeof(changes->in[i]));
+	for (size_t i = 0; i < changes->out_del_count; i++)
+		send_secret(link, PONT_LINK_SA_OUT_DEL, &changes->out_del[i], sizeof(changes->out_del[i]));
+	for (size_t i = 0; i < changes->out_count; i++)
+		send_secret(link, PONT_LINK_SA_OUT_SET, &changes->out[i], sizeof(changes->out[i]));
+	return link_commit(link, error);
+}
+
+static void members_changed(void *context)
+{
+	push_sync_later(context);
+}
+
+static void record(void *context, const char *event, const char *peer, const char *text)
+{
+	struct control *control = context;
+	json_t *members = json_object();
+
+	if (peer != NULL)
+		(void)json_object_set_new(members, "peer", audit_text(peer));
+	if (text != NULL && text[0] != '\0')
+		(void)json_object_set_new(members, "text", audit_text(text));
+	audit_event(control->audit, event, members);
+}
+
+struct keys_callbacks agreement_callbacks(struct control *control)
+{
+	return (struct keys_callbacks){
+		.context = control, .install = install, .members_changed = members_changed, .audit = record};
+}

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* The document as key agreement wants it, and its callbacks: SAs into the dataplane, events into the audit log. */
+#ifndef CONTROL_AGREEMENT_H
+#define CONTROL_AGREEMENT_H
+
+#include "control/control.h"
+#include "control/keys/keys.h"
+
+/*
+ * Gives key agreement a document (NULL: nobody to talk to). only (may be NULL): of it, what this other document has
+ * too; whatever it has not is withdrawn at the peers.
+ */
+int agreement_apply(
+	struct control *control, const struct document *document, const struct document *only, struct error *error);
+
+/* The callbacks, with control as their context. */
+struct keys_callbacks agreement_callbacks(struct control *control);
+
+#endif

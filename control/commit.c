@@ -1,0 +1,552 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "control/commit.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "control/agreement.h"
+#include "control/audit.h"
+#include "control/fence/fence.h"
+#include "control/keys/identity.h"
+#include "control/keys/keys.h"
+#include "control/link/link.h"
+#include "control/model/address.h"
+#include "control/model/revisions.h"
+#include "control/netlink/mirror.h"
+#include "control/policy.h"
+#include "control/push.h"
+
+/* A configuration on its way. */
+struct candidate {
+	struct document *document;
+	struct fence_policy *policy;
+	struct policy_stamp stamp;
+	bool fresh; /* the policy is not the one in force: it is ours to publish or to free */
+};
+
+static void candidate_free(struct candidate *candidate)
+{
+	document_free(candidate->document);
+	if (candidate->fresh)
+		fence_policy_free(candidate->policy);
+}
+
+json_t *commit_who(const struct rpc_who *who)
+{
+	return json_pack("{s:I, s:I, s:o}", "uid", (json_int_t)who->uid, "pid", (json_int_t)who->pid, "user",
+		audit_text(who->user));
+}
+
+static int fail(struct rpc_failure *failure, enum rpc_code code)
+{
+	failure->code = code;
+	return -1;
+}
+
+/* A revision for a policy; given again until policy_number_used(). 0 on error. */
+static uint64_t policy_number(struct control *control, struct error *error)
+{
+	if (control->next_policy == 0)
+		control->next_policy = revisions_next_policy(control->revisions, error);
+	return control->next_policy;
+}
+
+static void policy_number_used(struct control *control)
+{
+	control->next_policy = 0;
+}
+
+static int read_document(struct control *control, json_t *config, struct candidate *candidate, struct error *error)
+{
+	const struct document_surroundings surroundings = {
+		.public_key = control->identity->public_key, .hello = link_hello(control->link)};
+
+	candidate->document = document_read(control->schema, config, &surroundings, error);
+	return candidate->document != NULL ? 0 : -1;
+}
+
+/* Reuses the policy in force if a new one would be the same. */
+static int make_policy(struct control *control, struct candidate *candidate, uint64_t number, struct error *error)
+{
+	if (policy_is_current(control, candidate->document)) {
+		candidate->policy = control->policy;
+		candidate->stamp = control->policy_stamp;
+		return 0;
+	}
+	candidate->policy = policy_compile(candidate->document, number, &candidate->stamp, error);
+	candidate->fresh = candidate->policy != NULL;
+	return candidate->fresh ? 0 : -1;
+}
+
+/* Every VTEP must be an address of this machine: key agreement listens on it, and outer headers carry it. */
+static int check_vteps(const struct control *control, const struct document *document, struct error *error)
+{
+	const json_t *list = json_object_get(json_object_get(document->json, "site"), "vtep"), *value;
+	size_t i;
+
+	json_array_foreach (list, i, value) {
+		struct pont_address address;
+		char place[32];
+
+		(void)snprintf(place, sizeof(place), "/site/vtep/%zu", i);
+		if (address_parse(json_string_value(value), &address) != 0 ||
+			!mirror_is_local(control->mirror, &address))
+			return error_set(error, EADDRNOTAVAIL, place, "%s is not an address of any interface here",
+				json_string_value(value));
+	}
+	return 0;
+}
+
+static int check_peers_allowed(const struct candidate *candidate, struct rpc_failure *failure)
+{
+	for (size_t i = 0; i < candidate->document->peer_count; i++) {
+		const struct document_peer *peer = &candidate->document->peers[i];
+		struct fence_explanation explanation;
+		char place[48], why[512], address[ADDRESS_TEXT_SIZE];
+
+		fence_policy_explain(candidate->policy, &peer->endpoint, &explanation);
+		if (!policy_denies(&explanation))
+			continue;
+		(void)snprintf(place, sizeof(place), "/peers/%zu/endpoint", i);
+		policy_say(&explanation, why, sizeof(why));
+		address_text(&peer->endpoint, address);
+		(void)error_set(&failure->error, EACCES, place, "the fence denies peer \"%s\" at %s: %s", peer->name,
+			address, why);
+		return fail(failure, RPC_FENCE_DENIES);
+	}
+	return 0;
+}
+
+/* Step 1. number: revision for the policy. */
+static int check(struct control *control, struct candidate *candidate, uint64_t number, struct rpc_failure *failure)
+{
+	failure->code = RPC_INVALID_CONFIG;
+	if (check_vteps(control, candidate->document, &failure->error) != 0)
+		return -1;
+	if (make_policy(control, candidate, number, &failure->error) != 0)
+		return -1;
+	return check_peers_allowed(candidate, failure);
+}
+
+static json_t *warnings(const struct document *document)
+{
+	json_t *list = json_array();
+
+	if (document->location_count == 0 || document->jurisdiction_count == 0)
+		(void)json_array_append_new(list, json_string("the fence allows no destination at all"));
+	for (size_t i = 0; i < document->tenant_count; i++) {
+		char text[128];
+
+		if (document->tenants[i].circuit_count != 0)
+			continue;
+		(void)snprintf(
+			text, sizeof(text), "tenant \"%s\" has no attachment circuit here", document->tenants[i].name);
+		(void)json_array_append_new(list, json_string(text));
+	}
+	return list;
+}
+
+json_t *commit_validate(struct control *control, json_t *config, struct rpc_failure *failure)
+{
+	struct candidate candidate = {0};
+	json_t *result = NULL;
+
+	failure->code = RPC_INVALID_CONFIG;
+	if (read_document(control, config, &candidate, &failure->error) == 0 &&
+		document_number_peers(candidate.document, control->document, NULL, &failure->error) == 0 &&
+		check(control, &candidate, 1, failure) == 0)
+		result = json_pack("{s:b, s:o}", "valid", 1, "warnings", warnings(candidate.document));
+	candidate_free(&candidate);
+	return result;
+}
+
+/* An undoing that fails: what is in force is not what is written down, so it is all put in force again. */
+static void undo_failed(struct control *control, const char *step, const struct error *error)
+{
+	audit_event(
+		control->audit, "undo_failed", json_pack("{s:s, s:o}", "step", step, "text", audit_text(error->text)));
+	control->in_force = false;
+	control->problem = *error;
+	control_retry_later(control);
+}
+
+/* Gives the dataplane back what it had; `previous` is the policy that goes with it, NULL: it did not change. */
+static void undo_dataplane(
+	struct control *control, const struct candidate *candidate, const struct fence_policy *previous)
+{
+	struct error error = {0};
+	bool restored;
+
+	if (link_hello(control->link) == NULL)
+		return; /* it went away: its next HELLO is answered with everything */
+	restored = control->dataplane_in_force && push_all(control, control->document, previous, &error) == 0;
+	if (!restored) {
+		/* It never had the earlier configuration, or does not take it back: then nothing is safer than this
+		 * one. */
+		control->dataplane_in_force = false;
+		if (push_all(control, NULL, previous, &error) != 0)
+			undo_failed(control, "dataplane", &error);
+	}
+	/*
+	 * Tenants and peers that the candidate does not have lost their SAs on the way. Key agreement does not know:
+	 * withdrawing and offering them again makes new ones.
+	 */
+	if (restored && control->document != NULL &&
+		agreement_apply(control, control->document, candidate->document, &error) != 0)
+		undo_failed(control, "keys", &error);
+}
+
+static void undo_publish(struct control *control, const struct fence_policy *previous)
+{
+	struct error error = {0};
+
+	if (previous != NULL && fence_publish(control->fence, previous, &error) != 0)
+		undo_failed(control, "fence", &error);
+}
+
+static void undo_follow(struct control *control)
+{
+	struct error error = {0};
+
+	if (push_follow(control, control->document, &error) != 0)
+		undo_failed(control, "mirror", &error);
+}
+
+static void undo_agreement(struct control *control)
+{
+	struct error error = {0};
+
+	if (agreement_apply(control, control->document, NULL, &error) != 0)
+		undo_failed(control, "keys", &error);
+}
+
+/*
+ * Steps 3 to 7 with their undoing. previous: the policy to go back to, NULL if the candidate's is the one in force.
+ */
+static int apply(struct control *control, const struct candidate *candidate, const struct fence_policy *previous,
+	struct rpc_failure *failure)
+{
+	const struct fence_policy *for_dataplane =
+		candidate->fresh || !control->dataplane_in_force ? candidate->policy : NULL;
+	const bool connected = link_hello(control->link) != NULL;
+
+	failure->code = RPC_DATAPLANE;
+	if (connected && push_all(control, candidate->document, for_dataplane, &failure->error) != 0)
+		return -1;
+	failure->code = RPC_SYSTEM;
+	if (candidate->fresh && fence_publish(control->fence, candidate->policy, &failure->error) != 0)
+		goto undo_dataplane;
+	if (push_follow(control, candidate->document, &failure->error) != 0)
+		goto undo_publish;
+	if (agreement_apply(control, candidate->document, NULL, &failure->error) != 0)
+		goto undo_follow;
+	if (revisions_publish(control->revisions, &failure->error) != 0)
+		goto undo_agreement;
+	return 0;
+
+undo_agreement:
+	undo_agreement(control);
+undo_follow:
+	undo_follow(control);
+undo_publish:
+	undo_publish(control, previous);
+undo_dataplane:
+	if (connected) {
+		undo_dataplane(control, candidate, previous);
+		undo_agreement(control);
+	}
+	push_sync_later(control);
+	return -1;
+}
+
+static void dataplane_ready(struct control *control)
+{
+	const struct pont_link_hello *hello = link_hello(control->link);
+	bool was_ready = control->dataplane_in_force;
+
+	control->dataplane_in_force = hello != NULL;
+	control->dataplane_problem.code = 0;
+	if (hello != NULL && !was_ready)
+		keys_dataplane(control->keys, hello);
+	push_sync_later(control);
+}
+
+static void audit_policy(struct control *control, const char *reason)
+{
+	audit_event(control->audit, "policy",
+		json_pack("{s:s, s:I, s:o, s:o, s:o}", "reason", reason, "policy_revision",
+			(json_int_t)fence_policy_revision(control->policy), "dataset",
+			audit_text(control->document->dataset), "prefixes", policy_prefixes(control->policy),
+			"denied_peers", policy_denied_peers(control->document, control->policy)));
+}
+
+/* The candidate is in force: it takes the place of what was. */
+static void adopt(struct control *control, struct candidate *candidate)
+{
+	document_free(control->document);
+	control->document = candidate->document;
+	candidate->document = NULL;
+	if (candidate->fresh) {
+		fence_policy_free(control->policy);
+		control->policy = candidate->policy;
+		candidate->fresh = false;
+	}
+	control->policy_stamp = candidate->stamp;
+	control->in_force = true;
+	control->problem.code = 0;
+	dataplane_ready(control);
+}
+
+static json_t *committed(const struct control *control, bool changed)
+{
+	return json_pack("{s:I, s:b, s:s, s:I, s:o}", "revision", (json_int_t)revisions_current(control->revisions),
+		"changed", changed, "dataplane", control->dataplane_in_force ? "applied" : "absent", "policy_revision",
+		(json_int_t)fence_policy_revision(control->policy), "warnings", warnings(control->document));
+}
+
+static int prepare_record(
+	struct control *control, const struct candidate *candidate, const struct rpc_who *who, struct error *error)
+{
+	json_t *record = json_pack("{s:o, s:o, s:O}", "who", commit_who(who), "peer_numbers",
+		document_peer_numbers(candidate->document), "config", candidate->document->json);
+	int result = record != NULL ? revisions_prepare(control->revisions, record, error)
+				    : error_set(error, ENOMEM, NULL, "out of memory");
+
+	json_decref(record);
+	return result;
+}
+
+/* Steps 2 to 7 for a document that is new. */
+static json_t *commit_new(
+	struct control *control, struct candidate *candidate, const struct rpc_who *who, struct rpc_failure *failure)
+{
+	struct fence_policy *nothing = NULL;
+	bool fresh;
+	uint64_t number;
+	int result;
+
+	failure->code = RPC_INVALID_CONFIG;
+	if (document_number_peers(candidate->document, control->document, NULL, &failure->error) != 0)
+		return NULL;
+	failure->code = RPC_SYSTEM;
+	number = policy_number(control, &failure->error);
+	if (number == 0 || check(control, candidate, number, failure) != 0)
+		return NULL;
+	failure->code = RPC_SYSTEM;
+	fresh = candidate->fresh;
+	if (fresh)
+		policy_number_used(control);
+	if (fresh && control->policy == NULL) {
+		nothing = policy_of_nothing(control, &failure->error);
+		if (nothing == NULL)
+			return NULL;
+	}
+	if (prepare_record(control, candidate, who, &failure->error) != 0) {
+		fence_policy_free(nothing);
+		return NULL;
+	}
+	result = apply(control, candidate, !fresh ? NULL : nothing != NULL ? nothing : control->policy, failure);
+	fence_policy_free(nothing);
+	if (result != 0) {
+		revisions_abandon(control->revisions);
+		return NULL;
+	}
+	adopt(control, candidate);
+	audit_event(control->audit, "commit",
+		json_pack("{s:I, s:I, s:o, s:s}", "revision", (json_int_t)revisions_current(control->revisions),
+			"policy_revision", (json_int_t)fence_policy_revision(control->policy), "who", commit_who(who),
+			"dataplane", control->dataplane_in_force ? "applied" : "absent"));
+	if (fresh)
+		audit_policy(control, "commit");
+	return committed(control, true);
+}
+
+static json_t *attempt(struct control *control, json_t *config, json_int_t expect_revision, const struct rpc_who *who,
+	struct rpc_failure *failure)
+{
+	const json_int_t current = (json_int_t)revisions_current(control->revisions);
+	struct candidate candidate = {0};
+	json_t *result = NULL;
+
+	if (expect_revision != COMMIT_ANY_REVISION && expect_revision != current)
+		return rpc_fail(failure, RPC_CONFLICT, ESTALE, NULL,
+			"the current revision is %" JSON_INTEGER_FORMAT ", not %" JSON_INTEGER_FORMAT, current,
+			expect_revision);
+	failure->code = RPC_INVALID_CONFIG;
+	if (read_document(control, config, &candidate, &failure->error) != 0)
+		return NULL;
+	if (control->document == NULL || !document_equal(control->document, candidate.document)) {
+		result = commit_new(control, &candidate, who, failure);
+	} else {
+		/* The same again: nothing to do, unless something was in the way so far. */
+		if (!control->in_force)
+			commit_restore(control);
+		if (control->in_force)
+			result = committed(control, false);
+		else
+			*failure = (struct rpc_failure){.code = RPC_SYSTEM, .error = control->problem};
+	}
+	candidate_free(&candidate);
+	return result;
+}
+
+json_t *commit_run(struct control *control, json_t *config, json_int_t expect_revision, const struct rpc_who *who,
+	struct rpc_failure *failure)
+{
+	json_t *result = attempt(control, config, expect_revision, who, failure);
+
+	if (result == NULL)
+		audit_event(control->audit, "commit_refused",
+			json_pack("{s:o, s:i, s:o, s:o}", "who", commit_who(who), "code", (int)failure->code, "pointer",
+				audit_text(failure->error.pointer), "text", audit_text(failure->error.text)));
+	return result;
+}
+
+/* Puts a policy in force in the dataplane and in the kernel, both or none. */
+static int swap_policy(struct control *control, struct fence_policy *policy, struct rpc_failure *failure)
+{
+	const bool connected = link_hello(control->link) != NULL;
+	struct fence_policy *nothing = NULL, *previous = control->policy;
+	struct error error = {0};
+	int result;
+
+	failure->code = RPC_SYSTEM;
+	if (previous == NULL)
+		previous = nothing = policy_of_nothing(control, &failure->error);
+	if (previous == NULL)
+		return -1;
+	failure->code = RPC_DATAPLANE;
+	result = connected ? push_policy(control, policy, &failure->error) : 0;
+	if (result == 0) {
+		failure->code = RPC_SYSTEM;
+		result = fence_publish(control->fence, policy, &failure->error);
+		if (result != 0 && connected && push_policy(control, previous, &error) != 0)
+			undo_failed(control, "dataplane", &error);
+	}
+	fence_policy_free(nothing);
+	return result;
+}
+
+json_t *commit_reload(struct control *control, struct rpc_failure *failure)
+{
+	struct policy_stamp stamp;
+	struct fence_policy *policy;
+	uint64_t number;
+
+	if (control->document == NULL)
+		return rpc_fail(
+			failure, RPC_NOT_FOUND, ENOENT, NULL, "there is no configuration whose dataset to read");
+	failure->code = RPC_SYSTEM;
+	number = policy_number(control, &failure->error);
+	if (number == 0)
+		return NULL;
+	policy = policy_compile(control->document, number, &stamp, &failure->error);
+	if (policy == NULL)
+		return NULL;
+	policy_number_used(control);
+	if (swap_policy(control, policy, failure) != 0) {
+		fence_policy_free(policy);
+		return NULL;
+	}
+	fence_policy_free(control->policy);
+	control->policy = policy;
+	control->policy_stamp = stamp;
+	audit_policy(control, "reload");
+	if (!control->in_force)
+		commit_restore(control);
+	return json_pack("{s:I, s:o, s:o, s:s}", "policy_revision", (json_int_t)fence_policy_revision(policy),
+		"prefixes", policy_prefixes(policy), "denied_peers", policy_denied_peers(control->document, policy),
+		"dataplane", link_hello(control->link) != NULL ? "applied" : "absent");
+}
+
+/* Reads the committed document from disk. */
+static int restore_document(struct control *control, struct error *error)
+{
+	const struct document_surroundings surroundings = {.public_key = control->identity->public_key};
+	json_t *record = revisions_read(control->revisions, revisions_current(control->revisions), error);
+	struct document *document;
+
+	if (record == NULL)
+		return -1;
+	document = document_read(control->schema, json_object_get(record, "config"), &surroundings, error);
+	if (document != NULL &&
+		document_number_peers(document, NULL, json_object_get(record, "peer_numbers"), error) == 0)
+		control->document = document;
+	else
+		document_free(document);
+	json_decref(record);
+	return control->document != NULL ? 0 : -1;
+}
+
+static int restore_policy(struct control *control, struct error *error)
+{
+	uint64_t number = policy_number(control, error);
+	struct fence_policy *policy;
+
+	if (number == 0)
+		return -1;
+	policy = policy_compile(control->document, number, &control->policy_stamp, error);
+	if (policy == NULL)
+		return -1;
+	policy_number_used(control);
+	if (fence_publish(control->fence, policy, error) != 0) {
+		fence_policy_free(policy);
+		return -1;
+	}
+	control->policy = policy;
+	audit_policy(control, "start");
+	return 0;
+}
+
+static int restore(struct control *control, struct error *error)
+{
+	if (control->document == NULL && restore_document(control, error) != 0)
+		return -1;
+	if (control->policy == NULL && restore_policy(control, error) != 0)
+		return -1;
+	if (push_follow(control, control->document, error) != 0)
+		return -1;
+	return agreement_apply(control, control->document, NULL, error);
+}
+
+void commit_restore(struct control *control)
+{
+	struct error error = {0};
+
+	if (revisions_current(control->revisions) == 0)
+		return;
+	if (restore(control, &error) != 0) {
+		if (control->problem.code == 0 || strcmp(control->problem.text, error.text) != 0)
+			audit_event(control->audit, "not_in_force",
+				json_pack("{s:o, s:o}", "pointer", audit_text(error.pointer), "text",
+					audit_text(error.text)));
+		control->problem = error;
+		control_retry_later(control);
+	} else {
+		control->in_force = true;
+		control->problem.code = 0;
+	}
+	if (link_hello(control->link) != NULL && !control->dataplane_in_force)
+		commit_replay(control);
+}
+
+void commit_replay(struct control *control)
+{
+	struct error error = {0}, ignored = {0};
+
+	if (link_hello(control->link) == NULL || control->document == NULL || control->policy == NULL)
+		return;
+	if (push_all(control, control->document, control->policy, &error) == 0) {
+		dataplane_ready(control);
+		return;
+	}
+	if (control->dataplane_problem.code == 0 || strcmp(control->dataplane_problem.text, error.text) != 0)
+		audit_event(control->audit, "dataplane_refused",
+			json_pack("{s:o, s:o}", "pointer", audit_text(error.pointer), "text", audit_text(error.text)));
+	control->dataplane_in_force = false;
+	control->dataplane_problem = error;
+	control_retry_later(control);
+	/* Whatever it forwards by now, it does so under the policy in force. */
+	if (link_hello(control->link) != NULL)
+		(void)push_policy(control, control->policy, &ignored);
+}

@@ -1,0 +1,283 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "control/control.h"
+
+#include <event2/event.h>
+#include <net/if.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "control/agreement.h"
+#include "control/audit.h"
+#include "control/commit.h"
+#include "control/fence/fence.h"
+#include "control/keys/identity.h"
+#include "control/link/link.h"
+#include "control/methods/methods.h"
+#include "control/model/address.h"
+#include "control/model/revisions.h"
+#include "control/model/schema.h"
+#include "control/netlink/mirror.h"
+#include "control/policy.h"
+#include "control/push.h"
+#include "control/rpc/server.h"
+#include "control/rpc/socket.h"
+
+enum { RETRY_S = 5 };
+
+/* --- the fence --- */
+
+static json_t *explained(const struct control *control, uint64_t revision, const struct pont_address *destination)
+{
+	struct fence_explanation explanation;
+	char address[ADDRESS_TEXT_SIZE];
+
+	/* A policy of another revision cannot be asked why any more; without one the answer is "no_policy". */
+	fence_policy_explain(revision != 0 ? control->policy : NULL, destination, &explanation);
+	address_text(destination, address);
+	return json_pack("{s:s, s:I, s:o, s:o, s:o, s:s, s:o}", "destination", address, "policy_revision",
+		(json_int_t)revision, "location", audit_text(explanation.location), "operator",
+		audit_text(explanation.operator_name), "jurisdiction", audit_text(explanation.jurisdiction), "rule",
+		explanation.rule, "text", audit_text(explanation.text));
+}
+
+static void on_kernel_denied(void *context, const struct pont_fence_event *event)
+{
+	struct control *control = context;
+	struct pont_address destination = {.family = event->family};
+	char interface[IF_NAMESIZE] = "", command[sizeof(event->command) + 1] = "";
+	json_t *members, *details;
+
+	if (event->family == PONT_FAMILY_IPV4 || event->family == PONT_FAMILY_IPV6)
+		memcpy(destination.bytes, event->destination, event->family == PONT_FAMILY_IPV4 ? 4 : 16);
+	memcpy(command, event->command, sizeof(event->command));
+	(void)if_indextoname(event->ifindex, interface);
+	members = explained(control, event->revision, &destination);
+	details = json_pack("{s:s, s:s, s:I, s:o, s:s, s:i, s:i, s:i}", "place", fence_place_name(event->place),
+		"verdict", fence_verdict_name(event->verdict), "pid", (json_int_t)event->pid, "command",
+		audit_text(command), "interface", interface, "protocol", (int)event->protocol, "port", (int)event->port,
+		"length", (int)event->length);
+	if (members != NULL && details != NULL)
+		(void)json_object_update(members, details);
+	json_decref(details);
+	audit_event(control->audit, "denied", members);
+}
+
+static void on_dataplane_denied(void *context, const struct pont_link_denied *denied)
+{
+	struct control *control = context;
+	json_t *members = explained(control, denied->policy_revision, &denied->destination);
+	json_t *details = json_pack("{s:s, s:s, s:I}", "place", fence_place_name(PONT_PLACE_DATAPLANE), "verdict",
+		fence_verdict_name(denied->reason), "packets", (json_int_t)denied->packets);
+
+	if (members != NULL && details != NULL)
+		(void)json_object_update(members, details);
+	json_decref(details);
+	audit_event(control->audit, "denied", members);
+}
+
+/* --- the mirror --- */
+
+static void on_link_added(void *context, uint32_t ifindex, const char *name)
+{
+	struct control *control = context;
+	struct error error = {0};
+
+	if (fence_interface_attach(control->fence, ifindex, name, &error) != 0)
+		audit_event(control->audit, "fence_incomplete",
+			json_pack("{s:o, s:o}", "interface", audit_text(name), "text", audit_text(error.text)));
+}
+
+static void on_next_hop_changed(void *context)
+{
+	push_sync_later(context);
+}
+
+static void on_mirror_trouble(void *context, const struct error *error)
+{
+	(void)context;
+	audit_log("%s", error->text);
+}
+
+/* --- the dataplane --- */
+
+static json_t *describe_dataplane(const struct pont_link_hello *hello)
+{
+	char boot_id[24];
+
+	(void)snprintf(boot_id, sizeof(boot_id), "%016llx", (unsigned long long)hello->boot_id);
+	return json_pack("{s:I, s:s}", "pid", (json_int_t)hello->pid, "boot_id", boot_id);
+}
+
+static void on_dataplane_up(void *context, const struct pont_link_hello *hello)
+{
+	struct control *control = context;
+
+	audit_event(control->audit, "dataplane_up", describe_dataplane(hello));
+	control->dataplane_in_force = false;
+	control->dataplane_problem.code = 0;
+	push_forget(control);
+	commit_replay(control);
+}
+
+static void on_dataplane_down(void *context)
+{
+	struct control *control = context;
+
+	audit_event(control->audit, "dataplane_down", NULL);
+	control->dataplane_in_force = false;
+	control->dataplane_problem.code = 0;
+	push_forget(control);
+	keys_dataplane(control->keys, NULL);
+}
+
+/* --- clients without business here --- */
+
+static void on_access_refused(void *context, const struct rpc_who *who, const char *text)
+{
+	struct control *control = context;
+
+	audit_event(control->audit, "access_refused",
+		json_pack("{s:I, s:I, s:o, s:o}", "uid", (json_int_t)who->uid, "pid", (json_int_t)who->pid, "user",
+			audit_text(who->user), "text", audit_text(text)));
+}
+
+/* --- timers --- */
+
+static void on_sync(evutil_socket_t fd, short what, void *context)
+{
+	struct control *control = context;
+	struct error error = {0};
+
+	(void)fd;
+	(void)what;
+	if (push_sync(control, &error) != 0 && link_hello(control->link) != NULL) {
+		/* Refused: then what the dataplane has is not what it should have, and it is told everything again. */
+		control->dataplane_in_force = false;
+		control->dataplane_problem = error;
+		audit_event(control->audit, "dataplane_refused", json_pack("{s:o}", "text", audit_text(error.text)));
+		control_retry_later(control);
+	}
+}
+
+static void on_retry(evutil_socket_t fd, short what, void *context)
+{
+	struct control *control = context;
+
+	(void)fd;
+	(void)what;
+	if (!control->in_force)
+		commit_restore(control);
+	if (!control->dataplane_in_force)
+		commit_replay(control);
+}
+
+void control_retry_later(struct control *control)
+{
+	struct timeval delay = {.tv_sec = RETRY_S};
+
+	if (!evtimer_pending(control->retry, NULL))
+		(void)evtimer_add(control->retry, &delay);
+}
+
+/* --- start and stop --- */
+
+static int start_parts(struct control *control, struct error *error)
+{
+	const struct control_options *options = control->options;
+	const struct fence_options fence_options = {.pin_directory = options->bpffs, .cgroup = options->cgroup};
+	const struct mirror_callbacks mirror_callbacks = {.context = control,
+		.link_added = on_link_added,
+		.changed = on_next_hop_changed,
+		.trouble = on_mirror_trouble};
+	const struct keys_callbacks keys_callbacks = agreement_callbacks(control);
+
+	control->sync = evtimer_new(control->base, on_sync, control);
+	control->retry = evtimer_new(control->base, on_retry, control);
+	if (control->sync == NULL || control->retry == NULL)
+		return error_set(error, ENOMEM, NULL, "out of memory");
+	control->socket = guarded_socket_claim(options->socket, error);
+	if (control->socket == NULL)
+		return -1;
+	control->revisions = revisions_open(options->state, error);
+	if (control->revisions == NULL)
+		return -1;
+	control->audit = audit_open(options->audit, AUDIT_FILE_MAX, error);
+	if (control->audit == NULL)
+		return -1;
+	control->fence = fence_start(control->base, &fence_options, on_kernel_denied, control, error);
+	if (control->fence == NULL)
+		return -1;
+	control->identity = identity_load(options->identity, error);
+	if (control->identity == NULL)
+		return -1;
+	control->schema = schema_published(error);
+	if (control->schema == NULL)
+		return -1;
+	control->mirror = mirror_start(control->base, &mirror_callbacks, error);
+	if (control->mirror == NULL)
+		return -1;
+	control->keys = keys_start(control->base, control->identity, &keys_callbacks, error);
+	return control->keys != NULL ? 0 : -1;
+}
+
+static int start_sockets(struct control *control, struct error *error)
+{
+	const struct control_options *options = control->options;
+	const struct link_callbacks link_callbacks = {
+		.context = control, .up = on_dataplane_up, .down = on_dataplane_down, .denied = on_dataplane_denied};
+	struct rpc_server_config config = {.roles = options->roles,
+		.registry = {.tables = methods_all, .context = control},
+		.refused = on_access_refused};
+
+	control->link = link_start(control->base, options->dataplane, &link_callbacks, error);
+	if (control->link == NULL)
+		return -1;
+	audit_event(control->audit, "start", json_pack("{s:s, s:i}", "version", PONT_VERSION, "pid", (int)getpid()));
+	commit_restore(control);
+	config.fd = guarded_socket_listen(control->socket, options->socket_mode, options->socket_group, error);
+	if (config.fd < 0)
+		return -1;
+	control->server = rpc_server_start(control->base, &config, error);
+	return control->server != NULL ? 0 : -1;
+}
+
+int control_start(
+	struct control *control, struct event_base *base, const struct control_options *options, struct error *error)
+{
+	memset(control, 0, sizeof(*control));
+	control->base = base;
+	control->options = options;
+	if (start_parts(control, error) == 0 && start_sockets(control, error) == 0)
+		return 0;
+	control_stop(control);
+	return -1;
+}
+
+void control_stop(struct control *control)
+{
+	if (control->server != NULL)
+		audit_event(
+			control->audit, "stop", json_pack("{s:s, s:i}", "version", PONT_VERSION, "pid", (int)getpid()));
+	rpc_server_stop(control->server);
+	if (control->keys != NULL)
+		keys_stop(control->keys);
+	link_stop(control->link);
+	mirror_stop(control->mirror);
+	schema_free(control->schema);
+	if (control->identity != NULL)
+		identity_free(control->identity);
+	fence_stop(control->fence);
+	fence_policy_free(control->policy);
+	document_free(control->document);
+	push_forget(control);
+	free(control->followed);
+	audit_close(control->audit);
+	revisions_close(control->revisions);
+	guarded_socket_release(control->socket);
+	if (control->sync != NULL)
+		event_free(control->sync);
+	if (control->retry != NULL)
+		event_free(control->retry);
+	memset(control, 0, sizeof(*control));
+}

@@ -1,0 +1,120 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * The control process as one object: it owns the parts and ties them together. What is in force, and where, is written
+ * down here and nowhere else. One thread, one event loop: nothing here needs a lock.
+ */
+#ifndef CONTROL_CONTROL_H
+#define CONTROL_CONTROL_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/stat.h>
+
+#include "control/error.h"
+#include "control/model/document.h"
+#include "control/rpc/credentials.h"
+#include "pontlevis/link.h"
+
+struct audit;
+struct event;
+struct event_base;
+struct fence;
+struct fence_policy;
+struct guarded_socket;
+struct identity;
+struct keys;
+struct link;
+struct mirror;
+struct revisions;
+struct rpc_server;
+struct schema;
+
+struct control_options {
+	const char *socket;    /* of the controller */
+	const char *dataplane; /* link socket */
+	const char *identity;
+	const char *state;
+	const char *bpffs;
+	const char *cgroup; /* NULL: root of the hierarchy */
+	const char *audit;
+	mode_t socket_mode;
+	gid_t socket_group; /* -1: as it is */
+	struct rpc_roles roles;
+};
+
+/* What the dataplane was told of adjacencies and members; the rest of its state is the document's. */
+struct picture {
+	struct pont_link_adjacency adjacency[PONT_PEERS_MAX + 1]; /* by peer number; peer 0: none */
+	uint8_t (*members)[(PONT_PEERS_MAX + 8) / 8];             /* by tenant of the document, bit = peer number */
+};
+
+/* A peer's endpoint as the mirror follows it. */
+struct followed {
+	struct pont_address source, destination;
+};
+
+/* What the policy in force was compiled from, to know whether it must be compiled again. */
+struct policy_stamp {
+	dev_t device;
+	ino_t inode;
+	off_t size;
+	struct timespec changed;
+};
+
+struct control {
+	const struct control_options *options;
+	struct event_base *base;
+	struct guarded_socket *socket;
+	struct revisions *revisions;
+	struct audit *audit;
+	struct fence *fence;
+	struct identity *identity;
+	struct schema *schema;
+	struct mirror *mirror;
+	struct keys *keys;
+	struct rpc_server *server;
+	struct link *link;
+
+	/* The committed configuration; NULL before the first commit, or if it cannot be read now (problem). */
+	struct document *document;
+	/* The policy published in the kernel; NULL: the one an earlier process left pinned, or none. */
+	struct fence_policy *policy;
+	struct policy_stamp policy_stamp;
+	uint64_t next_policy; /* revision reserved for the next policy, 0: none yet */
+	bool in_force;        /* the committed configuration is in force in kernel and key agreement */
+	struct error problem; /* why not; code 0: nothing is wrong */
+	struct event *retry;
+
+	/* What the mirror follows, in its order: for every peer of the document its endpoint. */
+	struct followed *followed;
+	size_t followed_count;
+
+	/* The dataplane. */
+	bool dataplane_in_force; /* it has the committed configuration */
+	struct error dataplane_problem;
+	struct picture picture;
+	struct event *sync; /* brings adjacencies and members up to date */
+#ifdef PONT_MANUAL_KEYS
+	/* Members without a key agreement: made by lab.sa_out. */
+	struct {
+		uint32_t vni;
+		uint16_t peer;
+	} lab_members[64];
+	size_t lab_member_count;
+#endif
+};
+
+/*
+ * Starts everything: the sole right to socket and state first, then the fence before anything may talk, then the
+ * committed configuration, then the sockets. On error what was started is stopped; the fence stays.
+ */
+int control_start(
+	struct control *control, struct event_base *base, const struct control_options *options, struct error *error);
+/* Stops everything, erases the keys, removes the socket. The fence stays in force, and so does the dataplane. */
+void control_stop(struct control *control);
+
+/* Tries again in a few seconds to put the committed configuration in force. */
+void control_retry_later(struct control *control);
+
+#endif

@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "control/methods/methods.h"
+
+const struct rpc_method *const methods_all[] = {
+	methods_version,
+	methods_config,
+	methods_state,
+	methods_peers,
+	methods_tenants,
+	methods_sas,
+	methods_fdb,
+	methods_stats,
+	methods_fence,
+	methods_audit,
+#ifdef PONT_MANUAL_KEYS
+	methods_lab,
+#endif
+	NULL,
+};

@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* From the document's fence section to a compiled policy, and who is denied by it. */
+#ifndef CONTROL_POLICY_H
+#define CONTROL_POLICY_H
+
+#include <jansson.h>
+
+#include "control/control.h"
+#include "control/fence/fence.h"
+
+/* Compiles a document's policy under a revision. stamp (may be NULL): what to compare with policy_is_current(). */
+struct fence_policy *policy_compile(
+	const struct document *document, uint64_t revision, struct policy_stamp *stamp, struct error *error);
+/* Whether the policy in force is what compiling the document's would give: same rules, dataset file not touched. */
+bool policy_is_current(const struct control *control, const struct document *document);
+/* A policy that allows nothing, for undoing the very first one. */
+struct fence_policy *policy_of_nothing(struct control *control, struct error *error);
+
+static inline bool policy_denies(const struct fence_explanation *explanation)
+{
+	return explanation->verdict >= PONT_VERDICT_DENY;
+}
+
+/* One line for people: what the destination's label is, and the rule that decided. */
+void policy_say(const struct fence_explanation *explanation, char *text, size_t size);
+/* Names of the document's peers that a policy denies (JSON array). */
+json_t *policy_denied_peers(const struct document *document, const struct fence_policy *policy);
+/* {"ipv4": n, "ipv6": n}; null without a policy. */
+json_t *policy_prefixes(const struct fence_policy *policy);
+
+#endif

@@ -1,0 +1,85 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * What a method of the controller socket is: a record in a table, from which calls are checked and dispatched, and
+ * help (rpc.discover) is made.
+ */
+#ifndef CONTROL_RPC_METHOD_H
+#define CONTROL_RPC_METHOD_H
+
+#include <jansson.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <sys/types.h>
+
+#include "control/error.h"
+
+enum rpc_code {
+	RPC_PARSE_ERROR = -32700,
+	RPC_INVALID_REQUEST = -32600,
+	RPC_UNKNOWN_METHOD = -32601,
+	RPC_INVALID_PARAMS = -32602, /* data.pointer: into the params */
+	RPC_INTERNAL = -32603,
+	RPC_SYSTEM = -32000,
+	RPC_ACCESS = -32001,
+	RPC_INVALID_CONFIG = -32002, /* data.pointer: into the configuration, here and in the next two */
+	RPC_FENCE_DENIES = -32003,
+	RPC_DATAPLANE = -32004,
+	RPC_CONFLICT = -32005,
+	RPC_NOT_FOUND = -32006,
+};
+
+struct rpc_failure {
+	enum rpc_code code;
+	struct error error;
+};
+
+enum rpc_role { RPC_ROLE_NONE, RPC_ROLE_READ, RPC_ROLE_WRITE };
+
+/* The client, as the kernel describes it. */
+struct rpc_who {
+	uid_t uid;
+	pid_t pid;
+	enum rpc_role role;
+	char user[64]; /* name of the uid, "" if it has none */
+};
+
+enum rpc_type { RPC_STRING, RPC_INTEGER, RPC_OBJECT };
+
+struct rpc_param {
+	const char *name;
+	enum rpc_type type;
+	bool required;
+	json_int_t minimum, maximum; /* of an integer; both 0: any */
+	const char *description;
+};
+
+/*
+ * Carries a call out. params is an object that fits the method's description. Returns the result (a new reference) or
+ * NULL with the failure set.
+ */
+typedef json_t *rpc_handler(
+	void *context, const struct rpc_who *who, const json_t *params, struct rpc_failure *failure);
+
+struct rpc_method {
+	const char *name; /* NULL: end of a table */
+	enum rpc_role role;
+	const char *description;
+	const struct rpc_param *params; /* ends with a record without a name; NULL: none */
+	rpc_handler *handle;
+};
+
+/* Tables of methods, ended by NULL. */
+struct rpc_registry {
+	const struct rpc_method *const *tables;
+	void *context; /* for the handlers */
+};
+
+/* Fails with a code and a place; returns NULL, so that a failing handler is one statement. */
+#define rpc_fail(failure, rpc_code, errno_value, pointer, ...)                                                         \
+	((failure)->code = (rpc_code), (void)error_set(&(failure)->error, errno_value, pointer, __VA_ARGS__),          \
+		(json_t *)NULL)
+
+/* The result of rpc.discover. */
+json_t *rpc_describe(const struct rpc_registry *registry);
+
+#endif

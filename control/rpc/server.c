@@ -1,0 +1,330 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+#include "control/rpc/server.h"
+
+#include <event2/buffer.h>
+#include <event2/bufferevent.h>
+#include <event2/event.h>
+#include <event2/listener.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/queue.h>
+#include <unistd.h>
+
+#include "control/audit.h"
+#include "control/rpc/request.h"
+
+enum {
+	TURN = 8,                /* messages of one client before the next one has its turn */
+	OUTPUT_PAUSE = 1 << 20,  /* bytes of answers waiting: no new request is read before they are gone */
+	FAREWELL_TIMEOUT_S = 10, /* for taking the last answers */
+	ACCEPT_PAUSE_S = 1,      /* when accept() fails for want of descriptors */
+};
+
+struct client {
+	LIST_ENTRY(client) entry;
+	struct rpc_server *server;
+	struct bufferevent *stream;
+	struct rpc_who who;
+	size_t searched; /* bytes of input known to have no newline */
+	bool paused;     /* output is too long */
+	bool ended;      /* the client will send nothing more */
+	bool leaving;    /* closed as soon as the output is gone */
+};
+
+LIST_HEAD(clients, client);
+
+struct rpc_server {
+	struct event_base *base;
+	struct rpc_server_config config;
+	struct evconnlistener *listener;
+	struct event *resume; /* accepting again */
+	struct clients clients;
+	size_t count, readers;
+};
+
+static void client_free(struct client *client)
+{
+	LIST_REMOVE(client, entry);
+	client->server->count--;
+	client->server->readers -= client->who.role == RPC_ROLE_READ;
+	bufferevent_free(client->stream);
+	free(client);
+}
+
+/* Closes once the answers are gone. True if that is now: the client is freed. */
+static bool leave(struct client *client)
+{
+	struct timeval patience = {.tv_sec = FAREWELL_TIMEOUT_S};
+
+	client->leaving = true;
+	if (evbuffer_get_length(bufferevent_get_output(client->stream)) == 0) {
+		client_free(client);
+		return true;
+	}
+	(void)bufferevent_disable(client->stream, EV_READ);
+	bufferevent_set_timeouts(client->stream, NULL, &patience);
+	return false;
+}
+
+static void free_text(const void *data, size_t length, void *text)
+{
+	(void)data;
+	(void)length;
+	free(text);
+}
+
+/* Takes the answer over. False if the client was closed because it does not take its answers. */
+static bool reply(struct client *client, json_t *answer)
+{
+	struct evbuffer *output = bufferevent_get_output(client->stream);
+	char *text = answer != NULL ? json_dumps(answer, JSON_COMPACT) : NULL;
+	size_t length = text != NULL ? strlen(text) : 0;
+
+	json_decref(answer);
+	if (text == NULL)
+		return true;
+	if (evbuffer_get_length(output) + length > RPC_OUTPUT_MAX) {
+		audit_log("client process %d closed: more than %d bytes of answers wait for it", (int)client->who.pid,
+			RPC_OUTPUT_MAX);
+		free(text);
+		client_free(client);
+		return false;
+	}
+	text[length] = '\n'; /* in place of the NUL */
+	if (evbuffer_add_reference(output, text, length + 1, free_text, text) != 0)
+		free(text);
+	return true;
+}
+
+static bool is_blank(const char *text, size_t length)
+{
+	for (size_t i = 0; i < length; i++) {
+		if (text[i] != ' ' && text[i] != '\t' && text[i] != '\r')
+			return false;
+	}
+	return true;
+}
+
+/* Answers one line of `length` bytes at the start of the input. False if the client is gone. */
+static bool handle_line(struct client *client, size_t length, size_t newline)
+{
+	struct evbuffer *input = bufferevent_get_input(client->stream);
+	const char *text = length != 0 ? (const char *)evbuffer_pullup(input, (ev_ssize_t)length) : "";
+	json_t *answer = NULL;
+
+	if (text != NULL && !is_blank(text, length))
+		answer = rpc_answer(&client->server->config.registry, &client->who, text, length);
+	(void)evbuffer_drain(input, length + newline);
+	client->searched = 0;
+	return reply(client, answer);
+}
+
+static bool refuse_too_long(struct client *client)
+{
+	struct rpc_failure failure = {.code = RPC_INVALID_REQUEST};
+
+	(void)error_set(&failure.error, EMSGSIZE, NULL, "a message has at most %d bytes", RPC_MESSAGE_MAX);
+	return reply(client, rpc_refusal(&failure)) && leave(client);
+}
+
+/* Length of the line at the start of the input, -1 if its end is not there yet. */
+static ev_ssize_t line_length(struct client *client)
+{
+	struct evbuffer *input = bufferevent_get_input(client->stream);
+	struct evbuffer_ptr from, found;
+
+	if (client->searched >= evbuffer_get_length(input) ||
+		evbuffer_ptr_set(input, &from, client->searched, EVBUFFER_PTR_SET) != 0)
+		return -1;
+	found = evbuffer_search(input, "\n", 1, &from);
+	if (found.pos < 0)
+		client->searched = evbuffer_get_length(input);
+	return found.pos;
+}
+
+static void on_read(struct bufferevent *stream, void *context)
+{
+	struct evbuffer *input = bufferevent_get_input(stream);
+	struct client *client = context;
+
+	if (client->leaving)
+		return;
+	for (unsigned int turn = 0; turn < TURN; turn++) {
+		ev_ssize_t length;
+
+		if (evbuffer_get_length(bufferevent_get_output(stream)) > OUTPUT_PAUSE) {
+			client->paused = true;
+			(void)bufferevent_disable(stream, EV_READ);
+			return;
+		}
+		length = line_length(client);
+		if (length > RPC_MESSAGE_MAX || (length < 0 && evbuffer_get_length(input) > RPC_MESSAGE_MAX)) {
+			(void)refuse_too_long(client);
+			return;
+		}
+		if (length < 0 && client->ended && evbuffer_get_length(input) != 0) {
+			/* The last line has no newline: it is a message cut short, or a careless client. */
+			if (handle_line(client, evbuffer_get_length(input), 0))
+				(void)leave(client);
+			return;
+		}
+		if (length < 0) {
+			if (client->ended)
+				(void)leave(client);
+			return;
+		}
+		if (!handle_line(client, (size_t)length, 1))
+			return;
+	}
+	bufferevent_trigger(stream, EV_READ, BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
+}
+
+static void on_written(struct bufferevent *stream, void *context)
+{
+	struct client *client = context;
+
+	if (client->leaving) {
+		client_free(client);
+	} else if (client->paused) {
+		client->paused = false;
+		if (!client->ended)
+			(void)bufferevent_enable(stream, EV_READ);
+		bufferevent_trigger(stream, EV_READ, BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
+	}
+}
+
+static void on_event(struct bufferevent *stream, short what, void *context)
+{
+	struct client *client = context;
+
+	if ((what & BEV_EVENT_EOF) == 0 || (what & BEV_EVENT_ERROR) != 0) {
+		client_free(client);
+		return;
+	}
+	client->ended = true; /* it may still wait for answers: "printf ... | socat" */
+	if (!client->leaving && !client->paused)
+		on_read(stream, client);
+}
+
+/* Says why, and closes. */
+static void turn_away(int fd, enum rpc_code code, int number, const char *text)
+{
+	struct rpc_failure failure = {.code = code};
+	json_t *answer;
+	char *line;
+
+	(void)error_set(&failure.error, number, NULL, "%s", text);
+	answer = rpc_refusal(&failure);
+	line = answer != NULL ? json_dumps(answer, JSON_COMPACT) : NULL;
+	if (line != NULL) /* a new socket takes a line; if it does not, the client misses the reason, no more */
+		(void)dprintf(fd, "%s\n", line);
+	free(line);
+	json_decref(answer);
+	(void)evutil_closesocket(fd);
+}
+
+static void refuse_access(const struct rpc_server *server, int fd, const struct rpc_who *who)
+{
+	char text[160];
+
+	(void)snprintf(
+		text, sizeof(text), "user \"%s\" (uid %u) may not use this socket", who->user, (unsigned int)who->uid);
+	if (server->config.refused != NULL)
+		server->config.refused(server->config.registry.context, who, text);
+	turn_away(fd, RPC_ACCESS, EACCES, text);
+}
+
+static void on_accept(
+	struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int length, void *context)
+{
+	struct rpc_server *server = context;
+	struct client *client;
+	struct rpc_who who;
+
+	(void)listener;
+	(void)address;
+	(void)length;
+	if (credentials_read(fd, &server->config.roles, &who) != 0) {
+		(void)evutil_closesocket(fd);
+		return;
+	}
+	if (who.role == RPC_ROLE_NONE) {
+		refuse_access(server, fd, &who);
+		return;
+	}
+	if (server->count >= RPC_CLIENTS_MAX || (who.role == RPC_ROLE_READ && server->readers >= RPC_READERS_MAX)) {
+		turn_away(fd, RPC_SYSTEM, EBUSY, "too many clients");
+		return;
+	}
+	client = calloc(1, sizeof(*client));
+	if (client != NULL)
+		client->stream = bufferevent_socket_new(server->base, fd, BEV_OPT_CLOSE_ON_FREE);
+	if (client == NULL || client->stream == NULL) {
+		free(client);
+		(void)evutil_closesocket(fd);
+		return;
+	}
+	client->server = server;
+	client->who = who;
+	LIST_INSERT_HEAD(&server->clients, client, entry);
+	server->count++;
+	server->readers += who.role == RPC_ROLE_READ;
+	bufferevent_setcb(client->stream, on_read, on_written, on_event, client);
+	bufferevent_setwatermark(client->stream, EV_READ, 0, RPC_MESSAGE_MAX + 2);
+	(void)bufferevent_enable(client->stream, EV_READ | EV_WRITE);
+}
+
+static void on_accept_failed(struct evconnlistener *listener, void *context)
+{
+	struct timeval pause = {.tv_sec = ACCEPT_PAUSE_S};
+	struct rpc_server *server = context;
+
+	audit_log("controller socket: cannot accept: %s", strerror(errno));
+	(void)evconnlistener_disable(listener);
+	(void)evtimer_add(server->resume, &pause);
+}
+
+static void on_resume(evutil_socket_t fd, short what, void *context)
+{
+	struct rpc_server *server = context;
+
+	(void)fd;
+	(void)what;
+	(void)evconnlistener_enable(server->listener);
+}
+
+struct rpc_server *rpc_server_start(
+	struct event_base *base, const struct rpc_server_config *config, struct error *error)
+{
+	struct rpc_server *server = calloc(1, sizeof(*server));
+
+	if (server == NULL) {
+		(void)error_set(error, ENOMEM, NULL, "out of memory");
+		return NULL;
+	}
+	server->base = base;
+	server->config = *config;
+	LIST_INIT(&server->clients);
+	server->resume = evtimer_new(base, on_resume, server);
+	server->listener = evconnlistener_new(base, on_accept, server, LEV_OPT_CLOSE_ON_EXEC, 0, config->fd);
+	if (server->resume == NULL || server->listener == NULL) {
+		(void)error_set(error, ENOMEM, NULL, "controller socket: cannot be listened on");
+		rpc_server_stop(server);
+		return NULL;
+	}
+	evconnlistener_set_error_cb(server->listener, on_accept_failed);
+	return server;
+}
+
+void rpc_server_stop(struct rpc_server *server)
+{
+	if (server == NULL)
+		return;
+	while (!LIST_EMPTY(&server->clients))
+		client_free(LIST_FIRST(&server->clients));
+	if (server->listener != NULL)
+		evconnlistener_free(server->listener);
+	if (server->resume != NULL)
+		event_free(server->resume);
+	free(server);
+}
