@@ -92,6 +92,14 @@ int keys_configure(struct keys *keys, const struct keys_config *config, struct e
 /* The dataplane is there (workers, SPI slots, boot id from its HELLO) or gone (NULL). */
 void keys_dataplane(struct keys *keys, const struct pont_link_hello *hello);
 
+/*
+ * An SA found in the dataplane (the answer to SAS_GET), to be called for each of them after keys_dataplane() when
+ * control was restarted and the dataplane was not: it goes on carrying traffic, its SPI is not given away again, and
+ * it is deleted once replaced, or at once if its tenant is no longer stretched to that peer. SAs that are known
+ * already are ignored.
+ */
+void keys_adopt(struct keys *keys, const struct pont_link_sa_stats *record);
+
 /* Whether both sites have the tenant and name each other for it, as of the last exchange. */
 bool keys_is_member(const struct keys *keys, uint32_t vni, uint16_t peer);
 
@@ -111,12 +119,15 @@ struct keys_peer_status {
 /* Returns false if there is no such peer. */
 bool keys_peer_status(const struct keys *keys, uint16_t peer, struct keys_peer_status *out);
 
+/* Connections that failed before it was known which peer they were from, other than from a peer's address. */
+uint64_t keys_stranger_failures(const struct keys *keys);
+
 /* An SA without its key. */
 struct keys_sa_status {
 	uint32_t vni;
 	uint32_t spi;
 	uint16_t peer;
-	uint16_t worker;
+	uint16_t worker;       /* of this site: owner (in), sealer (out) */
 	uint8_t direction;     /* PONT_SA_IN, PONT_SA_OUT */
 	bool draining;         /* replaced, waits for PONT_SA_DRAIN_S */
 	uint16_t source_port;  /* outbound: UDP source port, host byte order */
