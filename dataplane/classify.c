@@ -3,6 +3,7 @@
 
 #include <rte_ether.h>
 
+#include "dataplane/forward.h"
 #include "dataplane/path.h"
 
 /*
@@ -51,7 +52,10 @@ void stage_classify(struct worker *worker, struct lane *lane)
 		traffic = &worker->traffic[circuit->tenant];
 		traffic->access_rx.packets++;
 		traffic->access_rx.bytes += mbuf->pkt_len;
-		lane->packet[kept++] = (struct packet){.mbuf = mbuf, .from = circuit->place, .tenant = circuit->tenant};
+		lane->packet[kept].mbuf = mbuf;
+		lane->packet[kept].from = circuit->place;
+		lane->packet[kept].tenant = circuit->tenant;
+		forward_ahead(worker, &lane->packet[kept++]);
 	}
 	lane->count = kept;
 }

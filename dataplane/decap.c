@@ -5,6 +5,7 @@
 #include <rte_ip.h>
 #include <rte_udp.h>
 
+#include "dataplane/forward.h"
 #include "dataplane/path.h"
 
 enum { ECN_NOT_ECT = 0, ECN_CE = 3 };
@@ -85,6 +86,7 @@ void stage_decap(struct worker *worker, struct lane *lane)
 			worker_drop(worker, mbuf, packet->tenant, PONT_DROP_decap_congestion);
 			continue;
 		}
+		forward_ahead(worker, packet);
 		lane_keep(lane, &kept, i);
 	}
 	lane->count = kept;

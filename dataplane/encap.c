@@ -103,7 +103,8 @@ void stage_encap(struct worker *worker, struct lane *lane)
 		uint32_t outer =
 			edge->ip_size + sizeof(struct rte_udp_hdr) + OUTER_ESP_SIZE + encrypted + PONT_ESP_ICV_SIZE;
 
-		if (unlikely(edge->sa == NULL)) {
+		/* An edge of another tenant: its number has changed hands since the address was learnt. */
+		if (unlikely(edge->sa == NULL || edge->tenant != packet->tenant)) {
 			worker_drop(worker, packet->mbuf, packet->tenant, PONT_DROP_encap_no_sa);
 			continue;
 		}
@@ -115,6 +116,7 @@ void stage_encap(struct worker *worker, struct lane *lane)
 			worker_drop(worker, packet->mbuf, packet->tenant, PONT_DROP_encap_too_big);
 			continue;
 		}
+		rte_prefetch0(edge->sa);
 		lane_keep(lane, &kept, i);
 	}
 	lane->count = kept;

@@ -3,6 +3,7 @@
 
 #include <rte_ether.h>
 
+#include "dataplane/forward.h"
 #include "dataplane/path.h"
 #include "dataplane/table/fdb.h"
 
@@ -22,20 +23,6 @@ static void offer_lesson(struct worker *worker, uint64_t key, place_t place)
 	worker->offered[slot] = key;
 	if (rte_ring_enqueue_elem(worker->lessons, &lesson, sizeof(lesson)) != 0)
 		worker->counters.learn_lost++;
-}
-
-/*
- * Whether this source was found in its place a moment ago: then there is nothing to learn or to refresh. The memory is
- * forgotten every second and with every snapshot, so a move is noticed within that.
- */
-static inline struct source_memory *source_memory(struct worker *worker, uint64_t key)
-{
-	return &worker->source[(key >> 56 ^ key >> 48 ^ key >> 16 ^ key) % SOURCE_MEMORY];
-}
-
-static inline bool is_known(const struct worker *worker, const struct source_memory *memory, uint64_t key, place_t from)
-{
-	return memory->key == key && memory->from == from && memory->stamp == worker->source_stamp;
 }
 
 static void learn(struct worker *worker, uint64_t key, place_t from)
@@ -63,6 +50,8 @@ static inline void send_to(struct worker *worker, const struct packet *packet, p
 	if (place & PLACE_EDGE) {
 		out = &worker->wan.packet[worker->wan.count++];
 		out->edge = &snapshot->edge[worker->number][PLACE_NUMBER(place)];
+		rte_prefetch0(out->edge);
+		rte_prefetch0((const uint8_t *)out->edge + RTE_CACHE_LINE_SIZE);
 	} else {
 		out = &worker->local.packet[worker->local.count++];
 		out->circuit = &snapshot->circuit[place];
@@ -71,15 +60,10 @@ static inline void send_to(struct worker *worker, const struct packet *packet, p
 	out->tenant = packet->tenant;
 }
 
-/* Whether the place exists in this snapshot and belongs to the packet's tenant: the FDB may be a moment behind. */
-static inline bool is_tenants(const struct worker *worker, uint16_t tenant, place_t place)
+/* Whether the number exists in this snapshot. Whether it is the tenant's is checked where its record is read next. */
+static inline bool exists(const struct snapshot *snapshot, place_t place)
 {
-	const struct snapshot *snapshot = worker->snapshot;
-	uint32_t number = PLACE_NUMBER(place);
-
-	if (place & PLACE_EDGE)
-		return number < snapshot->edge_count && snapshot->edge[worker->number][number].tenant == tenant;
-	return number < snapshot->circuit_count && snapshot->circuit[number].tenant == tenant;
+	return PLACE_NUMBER(place) < (place & PLACE_EDGE ? snapshot->edge_count : snapshot->circuit_count);
 }
 
 /* After a flood there is room again for a burst of unicast frames. */
@@ -156,7 +140,7 @@ static inline void forward_one(struct worker *worker, struct packet *packet)
 	key = fdb_key(packet->tenant, destination);
 	entry = fdb_find(fdb, key, packet->hash);
 	place = entry != NULL ? fdb_place(entry) : PLACE_NOWHERE;
-	if (unlikely(place == PLACE_NOWHERE || !is_tenants(worker, packet->tenant, place)))
+	if (unlikely(place == PLACE_NOWHERE || !exists(worker->snapshot, place)))
 		flood(worker, packet);
 	else if (unlikely(place == packet->from))
 		worker_drop(worker, packet->mbuf, packet->tenant, PONT_DROP_forward_same_circuit);
@@ -168,18 +152,6 @@ static inline void forward_one(struct worker *worker, struct packet *packet)
 
 void stage_forward(struct worker *worker, struct lane *lane)
 {
-	const struct fdb *fdb = &worker->plane->fdb;
-
-	for (uint16_t i = 0; i < lane->count; i++) {
-		struct packet *packet = &lane->packet[i];
-		const uint8_t *macs = rte_pktmbuf_mtod(packet->mbuf, const uint8_t *);
-		uint64_t source = fdb_key(packet->tenant, macs + RTE_ETHER_ADDR_LEN);
-
-		packet->hash = fdb_hash(fdb, fdb_key(packet->tenant, macs));
-		rte_prefetch0(fdb_first(fdb, packet->hash));
-		if (unlikely(!is_known(worker, source_memory(worker, source), source, packet->from)))
-			rte_prefetch0(fdb_first(fdb, fdb_hash(fdb, source)));
-	}
 	for (uint16_t i = 0; i < lane->count; i++)
 		forward_one(worker, &lane->packet[i]);
 	lane->count = 0;

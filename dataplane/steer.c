@@ -124,16 +124,31 @@ static inline bool is_plain_esp(
 	return true;
 }
 
+/*
+ * Reduces the buffer to the ESP packet; what later stages need of the rest goes along: the length received (hash.usr)
+ * and the outer ECN bits (vlan_tci).
+ */
+static inline void trim(struct rte_mbuf *mbuf, const uint8_t *frame, const struct outer *outer)
+{
+	uint16_t start = outer->udp + (uint16_t)sizeof(struct rte_udp_hdr);
+
+	mbuf->hash.usr = mbuf->pkt_len;
+	mbuf->vlan_tci = frame[12] == 0x08 ? frame[15] & 3 : (frame[15] >> 4) & 3;
+	mbuf->data_off += start;
+	mbuf->data_len = outer->end - start;
+	mbuf->pkt_len = mbuf->data_len;
+}
+
+/* First the frames, each asking for its SA; then the SAs. */
 void stage_steer(struct worker *worker, struct lane *lane)
 {
 	const struct plane *plane = worker->plane;
-	uint16_t kept = 0;
+	uint16_t count = 0, kept = 0;
 
 	for (uint16_t i = 0; i < lane->count; i++) {
 		struct rte_mbuf *mbuf = lane->packet[i].mbuf;
 		uint8_t *frame = rte_pktmbuf_mtod(mbuf, uint8_t *);
 		struct outer outer;
-		struct sa_in *sa;
 		rte_be32_t spi;
 
 		if (unlikely(!is_plain_esp(worker->snapshot, frame, mbuf->pkt_len, &outer)) &&
@@ -149,23 +164,27 @@ void stage_steer(struct worker *worker, struct lane *lane)
 			exception_to_kernel(worker, mbuf, PONT_DROP_steer_not_esp);
 			continue;
 		}
-		sa = &plane->sa_in[rte_be_to_cpu_32(spi) & (plane->spi_slots - 1)];
+		trim(mbuf, frame, &outer);
+		lane->packet[count].mbuf = mbuf;
+		lane->packet[count].sa = &plane->sa_in[rte_be_to_cpu_32(spi) & (plane->spi_slots - 1)];
+		rte_prefetch0(lane->packet[count].sa);
+		count++;
+	}
+	for (uint16_t i = 0; i < count; i++) {
+		struct rte_mbuf *mbuf = lane->packet[i].mbuf;
+		const struct sa_in *sa = lane->packet[i].sa;
+		rte_be32_t spi;
+
+		memcpy(&spi, rte_pktmbuf_mtod(mbuf, const uint8_t *), sizeof(spi));
 		if (unlikely(__atomic_load_n(&sa->spi, __ATOMIC_ACQUIRE) != spi)) {
 			worker_drop_stranger(worker, mbuf, true, PONT_DROP_steer_unknown_spi);
 			continue;
 		}
-		/* From here on the buffer holds the ESP packet only; the outer ECN bits go along for decap. */
-		mbuf->hash.usr = mbuf->pkt_len;
-		mbuf->vlan_tci = frame[12] == 0x08 ? frame[15] & 3 : (frame[15] >> 4) & 3;
-		mbuf->data_off += outer.udp + (uint16_t)sizeof(struct rte_udp_hdr);
-		mbuf->data_len = outer.end - outer.udp - (uint16_t)sizeof(struct rte_udp_hdr);
-		mbuf->pkt_len = mbuf->data_len;
 		if (unlikely(sa->worker != worker->number)) {
 			handover_give(worker, mbuf, sa->worker);
 			continue;
 		}
-		lane->packet[kept].mbuf = mbuf;
-		lane->packet[kept++].sa = sa;
+		lane_keep(lane, &kept, i);
 	}
 	lane->count = kept;
 }

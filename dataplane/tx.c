@@ -84,6 +84,11 @@ void stage_tx_access(struct worker *worker, struct lane *lane)
 		const struct packet *packet = &lane->packet[i];
 		const struct circuit *circuit = packet->circuit;
 
+		/* A circuit of another tenant: its number has changed hands since the address was learnt. */
+		if (unlikely(circuit->tenant != packet->tenant)) {
+			worker_drop(worker, packet->mbuf, packet->tenant, PONT_DROP_forward_no_destination);
+			continue;
+		}
 		if (unlikely(packet->mbuf->pkt_len > circuit->frame_max) ||
 			(circuit->vlan != 0 && unlikely(!put_tag_on(packet->mbuf, circuit->vlan)))) {
 			worker_drop(worker, packet->mbuf, packet->tenant, PONT_DROP_tx_too_big);

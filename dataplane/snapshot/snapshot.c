@@ -126,9 +126,13 @@ static int build_circuits(struct snapshot *snapshot, const struct state *state, 
 	return 0;
 }
 
+/* So many expanded keys (1 KiB each) stay in a core's own caches beside everything else. */
+enum { KEYS_NEAR = 128 };
+
 static int build_edges(struct snapshot *snapshot, const struct state *state, unsigned int workers)
 {
 	snapshot->edge_count = state->edge_size;
+	snapshot->keys_are_many = state->edge_size > KEYS_NEAR;
 	for (unsigned int worker = 0; worker < workers; worker++) {
 		snapshot->edge[worker] = array(state->edge_size, sizeof(struct edge_out));
 		if (snapshot->edge[worker] == NULL)

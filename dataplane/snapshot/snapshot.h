@@ -72,6 +72,7 @@ struct snapshot {
 
 	uint32_t circuit_count; /* entries of circuit[], number 0 is unused */
 	uint32_t edge_count;    /* entries of edge[w][], number 0 is unused */
+	bool keys_are_many;     /* more than the caches hold: worth asking for ahead */
 	uint32_t tenant_count;  /* entries of flood[], index 0 is unused */
 	struct circuit *circuit;
 	uint16_t *circuit_of_vlan[PONT_PORTS_MAX]; /* [4096] circuit numbers by VLAN of an access port, 0: none */

@@ -650,21 +650,39 @@ void configuration_age(struct configuration *configuration)
 	}
 }
 
+bool configuration_teach(struct configuration *configuration, const struct fdb_lesson *lesson)
+{
+	struct tenant *tenant = &configuration->state->tenant[(uint16_t)lesson->key];
+	bool may_add = tenant->macs < tenant->mac_limit;
+	struct plane *plane = configuration->plane;
+	enum fdb_learnt learnt = fdb_learn(&plane->fdb, lesson, may_add);
+
+	if (learnt == FDB_FULL && may_add) {
+		struct fdb_entry *vacated = fdb_make_room(&plane->fdb, lesson->key);
+
+		if (vacated == NULL)
+			return false;
+		rte_rcu_qsbr_synchronize(plane->qsbr, RTE_QSBR_THRID_INVALID);
+		fdb_release(vacated);
+		learnt = fdb_learn(&plane->fdb, lesson, true);
+	}
+	if (learnt == FDB_ADDED)
+		tenant->macs++;
+	return learnt != FDB_FULL;
+}
+
 void configuration_learn(struct configuration *configuration)
 {
 	struct plane *plane = configuration->plane;
-	struct state *state = configuration->state;
 
 	for (unsigned int w = 0; w < plane->worker_count; w++) {
 		struct fdb_lesson lesson;
 
 		while (rte_ring_dequeue_elem(plane->worker[w]->lessons, &lesson, sizeof(lesson)) == 0) {
-			struct tenant *tenant = &state->tenant[(uint16_t)lesson.key];
 			struct fdb_entry told = {.key = lesson.key, .place = lesson.place};
 
-			if (place_lives(state, &told) &&
-				fdb_learn(&plane->fdb, &lesson, tenant->macs < tenant->mac_limit) == FDB_ADDED)
-				tenant->macs++;
+			if (place_lives(configuration->state, &told))
+				(void)configuration_teach(configuration, &lesson);
 		}
 	}
 }

@@ -38,6 +38,8 @@ void transaction_abort(struct configuration *configuration);
 
 /* Once a second: forgets aged MAC addresses, withdraws SAs past their hard lifetime. */
 void configuration_age(struct configuration *configuration);
+/* Enters one address, whose place must live; false if the tenant's limit or the table's size is reached. */
+bool configuration_teach(struct configuration *configuration, const struct fdb_lesson *lesson);
 /* Every few milliseconds: enters what the workers learnt. */
 void configuration_learn(struct configuration *configuration);
 

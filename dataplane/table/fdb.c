@@ -72,6 +72,48 @@ enum fdb_learnt fdb_learn(struct fdb *fdb, const struct fdb_lesson *lesson, bool
 	return FDB_ADDED;
 }
 
+/*
+ * The key first: a worker that still matches it reads the old place until its next quiescent state, and after that
+ * nobody does. The mark is a place that no snapshot has.
+ */
+static void withdraw(struct fdb_entry *entry)
+{
+	__atomic_store_n(&entry->key, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&entry->place, FDB_WITHDRAWN, __ATOMIC_RELAXED);
+}
+
+struct fdb_entry *fdb_make_room(struct fdb *fdb, uint64_t key)
+{
+	uint64_t hash = fdb_hash(fdb, key);
+	struct fdb_bucket *bucket[2] = {fdb_first(fdb, hash), fdb_second(fdb, hash)};
+
+	for (unsigned int i = 0; i < 2 * FDB_WAYS; i++) {
+		struct fdb_entry *entry = &bucket[i / FDB_WAYS]->entry[i % FDB_WAYS], *target;
+		uint64_t its_hash = fdb_hash(fdb, entry->key);
+		struct fdb_bucket *other = fdb_first(fdb, its_hash);
+		unsigned int used;
+
+		if (entry->key == 0)
+			continue;
+		if (other == bucket[i / FDB_WAYS])
+			other = fdb_second(fdb, its_hash);
+		target = free_entry(other, &used);
+		if (target == NULL)
+			continue;
+		target->place = entry->place;
+		target->seen_s = entry->seen_s;
+		__atomic_store_n(&target->key, entry->key, __ATOMIC_RELEASE);
+		withdraw(entry);
+		return entry;
+	}
+	return NULL;
+}
+
+void fdb_release(struct fdb_entry *entry)
+{
+	entry->place = PLACE_NOWHERE;
+}
+
 uint32_t fdb_sweep(struct fdb *fdb, bool (*keep)(void *context, const struct fdb_entry *entry), void *context)
 {
 	uint32_t withdrawn = 0;
@@ -82,12 +124,7 @@ uint32_t fdb_sweep(struct fdb *fdb, bool (*keep)(void *context, const struct fdb
 
 			if (entry->key == 0 || keep(context, entry))
 				continue;
-			/*
-			 * The key first: a worker that still matches it reads the old place until its next quiescent
-			 * state, and after that nobody does. The mark is a place that no snapshot has.
-			 */
-			__atomic_store_n(&entry->key, 0, __ATOMIC_RELEASE);
-			__atomic_store_n(&entry->place, FDB_WITHDRAWN, __ATOMIC_RELAXED);
+			withdraw(entry);
 			withdrawn++;
 		}
 	}

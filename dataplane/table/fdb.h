@@ -51,15 +51,19 @@ static inline uint64_t fdb_key(uint16_t tenant, const uint8_t *mac)
 	return (bytes << 16) | tenant;
 }
 
-static inline uint64_t fdb_hash(const struct fdb *fdb, uint64_t key)
+/* Both halves of a 64 by 64 bit product, folded. */
+static inline uint64_t fdb_fold(uint64_t left, uint64_t right)
 {
 	__extension__ typedef unsigned __int128 wide;
-	wide product = (wide)(key ^ fdb->secret_add) * fdb->secret_multiply;
-	uint64_t hash = (uint64_t)product ^ (uint64_t)(product >> 64);
+	wide product = (wide)left * right;
 
-	/* One product alone keeps the steps of consecutive addresses: one secret in twenty crowds them. */
-	hash *= UINT64_C(0x9e3779b97f4a7c15);
-	return hash ^ hash >> 32;
+	return (uint64_t)product ^ (uint64_t)(product >> 64);
+}
+
+/* Twice, as after one round tenants in sequence still stand in patterns. */
+static inline uint64_t fdb_hash(const struct fdb *fdb, uint64_t key)
+{
+	return fdb_fold(fdb_fold(key ^ fdb->secret_add, fdb->secret_multiply) ^ fdb->secret_add, fdb->secret_multiply);
 }
 
 static inline struct fdb_bucket *fdb_first(const struct fdb *fdb, uint64_t hash)
@@ -121,6 +125,14 @@ enum fdb_learnt { FDB_REFRESHED, FDB_ADDED, FDB_MOVED, FDB_FULL };
 
 /* Enters or moves an address. may_add: whether the tenant's limit allows a new one. */
 enum fdb_learnt fdb_learn(struct fdb *fdb, const struct fdb_lesson *lesson, bool may_add);
+
+/*
+ * After FDB_FULL for want of a slot: copies one entry from the key's two buckets to its own other bucket and withdraws
+ * the original, which is returned; NULL if none can move. Once every worker has passed a quiescent state fdb_release()
+ * frees the slot, and fdb_learn() finds it. Readers find the moved entry at all times.
+ */
+struct fdb_entry *fdb_make_room(struct fdb *fdb, uint64_t key);
+void fdb_release(struct fdb_entry *entry);
 
 /*
  * Calls keep for every entry and withdraws those for which it says false. Slots are free for new entries after

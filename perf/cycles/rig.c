@@ -274,7 +274,7 @@ static void learn(struct site *site, uint16_t tenant, unsigned int number, place
 
 	mac_of(mac, number);
 	lesson.key = fdb_key(tenant, mac);
-	require(fdb_learn(&site->plane.fdb, &lesson, true) != FDB_FULL, "FDB is full");
+	require(configuration_teach(&site->configuration, &lesson), "FDB is full");
 }
 
 /* A has the sender on its circuit and the others behind the peers; B the other way round. */
