@@ -319,7 +319,8 @@ int cgroup_setsockopt(struct bpf_sockopt *option)
 
 	if (option->level == LEVEL_PACKET && option->optname == OPTION_QDISC_BYPASS)
 		return decide(&where, &packet) ? CGROUP_ALLOW : CGROUP_DENY;
-	/* The kernel shows us one page at most and refuses a longer value unless told to take the caller's own. */
+	/* The kernel shows one page at most; before Linux 6.5 it refuses a longer value unless told to take it as it
+	 * is. */
 	if (option->optlen > OPTION_COPIED_BYTES)
 		option->optlen = 0;
 	return CGROUP_ALLOW;

@@ -16,11 +16,6 @@
 #include "control/fence/programs.h"
 #include "control/fence/skeleton.h"
 
-struct guarded_interface {
-	uint32_t ifindex;
-	char name[IF_NAMESIZE];
-};
-
 struct fence {
 	fence_denied_fn *denied;
 	void *context;
@@ -30,7 +25,7 @@ struct fence {
 	struct on_link *on_link;
 	struct ring_buffer *ring;
 	struct event *event;
-	struct guarded_interface *interfaces;
+	uint32_t *interfaces; /* numbers of those that k1 guards */
 	size_t interface_count;
 };
 
@@ -124,23 +119,33 @@ void fence_stop(struct fence *fence)
 	free(fence);
 }
 
-/* Notes that an interface is guarded. */
-static int interface_enter(struct fence *fence, uint32_t ifindex, const char *name, struct error *error)
+/* Forgets interfaces that are gone, so that years of short-lived ones don't add up. */
+static void interfaces_prune(struct fence *fence)
 {
-	struct guarded_interface *grown;
+	char name[IF_NAMESIZE];
+	size_t i, kept = 0;
+
+	for (i = 0; i < fence->interface_count; i++)
+		if (if_indextoname(fence->interfaces[i], name))
+			fence->interfaces[kept++] = fence->interfaces[i];
+	fence->interface_count = kept;
+}
+
+/* Notes that an interface is guarded. */
+static int interface_enter(struct fence *fence, uint32_t ifindex, struct error *error)
+{
+	uint32_t *grown;
 	size_t i;
 
-	for (i = 0; i < fence->interface_count && fence->interfaces[i].ifindex != ifindex; i++)
-		;
-	if (i == fence->interface_count) {
-		grown = reallocarray(fence->interfaces, i + 1, sizeof(*grown));
-		if (!grown)
-			return error_set(error, ENOMEM, NULL, "fence: out of memory");
-		fence->interfaces = grown;
-		fence->interface_count++;
-	}
-	fence->interfaces[i].ifindex = ifindex;
-	(void)snprintf(fence->interfaces[i].name, sizeof(fence->interfaces[i].name), "%s", name);
+	interfaces_prune(fence);
+	for (i = 0; i < fence->interface_count; i++)
+		if (fence->interfaces[i] == ifindex)
+			return 0;
+	grown = reallocarray(fence->interfaces, i + 1, sizeof(*grown));
+	if (!grown)
+		return error_set(error, ENOMEM, NULL, "fence: out of memory");
+	fence->interfaces = grown;
+	fence->interfaces[fence->interface_count++] = ifindex;
 	return 0;
 }
 
@@ -151,15 +156,19 @@ int fence_interface_attach(struct fence *fence, uint32_t ifindex, const char *na
 		[INTERFACE_IP] = fence->programs->progs.egress_ip,
 		[INTERFACE_CLOSED] = fence->programs->progs.egress_closed,
 	};
+	char current[IF_NAMESIZE];
 	enum interface_kind kind;
 
-	if (interface_kind(name, &kind, error))
+	/* The name may have passed to another interface meanwhile; the number never does. */
+	if (!if_indextoname(ifindex, current))
+		return error_set(error, ENODEV, NULL, "fence: interface %s (number %u) is gone", name, ifindex);
+	if (interface_kind(current, &kind, error))
 		return -1;
 	if (kind == INTERFACE_LOOPBACK)
 		return 0;
-	if (interface_attach(ifindex, name, bpf_program__fd(programs[kind]), error))
+	if (interface_attach(ifindex, current, bpf_program__fd(programs[kind]), error))
 		return -1;
-	return interface_enter(fence, ifindex, name, error);
+	return interface_enter(fence, ifindex, error);
 }
 
 int fence_publish(struct fence *fence, const struct fence_policy *policy, struct error *error)
@@ -208,8 +217,8 @@ void fence_interfaces(
 	size_t i;
 
 	for (i = 0; i < fence->interface_count; i++)
-		if (if_indextoname(fence->interfaces[i].ifindex, name))
-			visit(context, fence->interfaces[i].ifindex, name);
+		if (if_indextoname(fence->interfaces[i], name))
+			visit(context, fence->interfaces[i], name);
 }
 
 const char *fence_cgroup(const struct fence *fence)

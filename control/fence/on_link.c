@@ -21,7 +21,7 @@ struct link_key {
 _Static_assert(sizeof(struct link_key) == 24, "key of the map on_link");
 
 /* More addresses than that are not followed; their neighbours then need to be in the dataset. */
-enum { PREFIXES_MAX = 4096, BUFFER_SIZE = 32768 };
+enum { PREFIXES_MAX = 4096, BUFFER_SIZE = 32768, LIST_ATTEMPTS = 16 };
 
 struct on_link {
 	int map;
@@ -136,16 +136,23 @@ static int synchronise(const struct on_link *on_link, struct error *error)
 	struct prefixes prefixes = {.keys = calloc(PREFIXES_MAX, sizeof(*prefixes.keys))};
 	const uint8_t present = 1;
 	int result = -1;
+	int attempt;
 	size_t i;
 
 	if (!prefixes.keys)
 		return error_set(error, ENOMEM, NULL, "fence: out of memory");
-	if (collect(&prefixes, error))
+	/* EINTR: addresses changed while they were listed. */
+	for (attempt = 0; attempt < LIST_ATTEMPTS; attempt++) {
+		prefixes.count = 0;
+		result = collect(&prefixes, error);
+		if (!result || error->code != EINTR)
+			break;
+	}
+	if (result)
 		goto out;
 	map_prune(on_link->map, &prefixes);
 	for (i = 0; i < prefixes.count; i++)
 		(void)bpf_map_update_elem(on_link->map, &prefixes.keys[i], &present, BPF_ANY);
-	result = 0;
 out:
 	free(prefixes.keys);
 	return result;

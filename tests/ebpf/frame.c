@@ -72,6 +72,6 @@ void frame_build(const struct frame_description *description, struct frame *fram
 	} else {
 		at += type == 0x0806 ? build_arp(frame->bytes + at) : 46;
 	}
+	/* What a cut takes away still lies behind the frame, as in a used buffer: nobody may look at it. */
 	frame->length = description->cut ? description->cut : at;
-	memset(frame->bytes + frame->length, 0xa5, sizeof(frame->bytes) - frame->length);
 }

@@ -20,7 +20,7 @@ struct frame_description {
 };
 
 struct frame {
-	uint8_t bytes[FRAME_ROOM]; /* what is behind the length is filled with 0xa5 */
+	uint8_t bytes[FRAME_ROOM];
 	uint32_t length;
 	uint32_t ip; /* offset of the IP header, 0 if there is none */
 };

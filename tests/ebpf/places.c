@@ -108,6 +108,11 @@ enum pont_verdict kernel_ip(const uint8_t *packet, uint32_t length)
 	return run(programs->progs.egress_ip, PONT_PLACE_TC, packet, length, -1, 2);
 }
 
+enum pont_verdict kernel_closed(const uint8_t *frame, uint32_t length)
+{
+	return run(programs->progs.egress_closed, PONT_PLACE_TC, frame, length, -1, 2);
+}
+
 enum pont_verdict kernel_cgroup(const uint8_t *frame, uint32_t length)
 {
 	return run(programs->progs.cgroup_egress, PONT_PLACE_CGROUP, frame, length, 1, 0);

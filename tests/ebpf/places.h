@@ -20,6 +20,8 @@ void places_publish(const struct fence_policy *policy);
  */
 enum pont_verdict kernel_ethernet(const uint8_t *frame, uint32_t length);
 enum pont_verdict kernel_ip(const uint8_t *packet, uint32_t length);
+/* tc on an interface whose link header is unknown. */
+enum pont_verdict kernel_closed(const uint8_t *frame, uint32_t length);
 enum pont_verdict kernel_cgroup(const uint8_t *frame, uint32_t length);
 /* frame has 128 readable bytes. */
 enum pont_verdict dpdk_ethernet(const uint8_t *frame, uint32_t length);

@@ -217,6 +217,19 @@ Test(verdict, with_an_empty_dataset_denies_all_but_housekeeping)
 	fence_policy_free(policy);
 }
 
+Test(verdict, on_an_interface_of_unknown_kind_is_no)
+{
+	struct fence_policy *policy = policy_of(policy_lines, 1);
+	struct frame frame;
+
+	places_publish(policy);
+	frame_build(&(struct frame_description){{IPV4}, "10.1.0.1", UDP, 64}, &frame);
+	cr_expect_eq(kernel_closed(frame.bytes, frame.length), PROTOCOL);
+	frame_build(&(struct frame_description){{ARP}}, &frame);
+	cr_expect_eq(kernel_closed(frame.bytes, frame.length), PROTOCOL);
+	fence_policy_free(policy);
+}
+
 Test(verdict, of_loopback_at_the_cgroup_lets_pass)
 {
 	struct frame frame;

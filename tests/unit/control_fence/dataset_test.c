@@ -58,6 +58,7 @@ static const struct bad_case bad_cases[] = {
 	{HEADER "10.0.0.0/8,FR,\"A\"B,FR\n", 0, 2, "field 3 goes on behind its closing quote"},
 	{HEADER "10.0.0.0/8,FR,A\"B,FR\n", 0, 2, "quote inside field 3"},
 	{HEADER "10.0.0.0/8,FR,A\tB,FR\n", 0, 2, "not printable UTF-8"},
+	{HEADER "10.0.0.0/8,FR,A\xc2\x9b,FR\n", 0, 2, "not printable UTF-8"},
 	{HEADER "10.0.0.0/8,FR,A\x80,FR\n", 0, 2, "not printable UTF-8"},
 	{HEADER "10.0.0.0/8,FR,\xc0\x80,FR\n", 0, 2, "not printable UTF-8"},
 	{HEADER "10.0.0.0/8,FR,\xed\xa0\x80,FR\n", 0, 2, "not printable UTF-8"},
