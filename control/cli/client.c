@@ -161,7 +161,7 @@ static enum client_outcome read_answer(struct connection *connection, json_t **a
 	for (;;) {
 		json_t *message, *result, *refusal;
 		json_error_t place;
-		size_t length;
+		size_t length = 0;
 
 		if (read_line(connection, &length, error) < 0)
 			return CLIENT_UNREACHABLE;

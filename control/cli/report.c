@@ -161,7 +161,34 @@ void report_history(FILE *out, const json_t *result)
 	table_free(table);
 }
 
-void report_events(FILE *out, const json_t *events, int indent)
+static bool is_empty(const json_t *value)
+{
+	return !value || json_is_null(value) || (json_is_string(value) && json_string_length(value) == 0);
+}
+
+/* What there is beside time and name: facts first, the sentence for people last. */
+static char *event_details(const json_t *event)
+{
+	json_t *facts = json_object(), *sentence = json_object_get(event, "text"), *value;
+	const char *name;
+	char *text, *all = NULL;
+
+	json_object_foreach ((json_t *)(uintptr_t)event, name, value) {
+		if (strcmp(name, "time") != 0 && strcmp(name, "event") != 0 && strcmp(name, "text") != 0 &&
+			!is_empty(value))
+			(void)json_object_set(facts, name, value);
+	}
+	text = text_of(facts);
+	json_decref(facts);
+	if (is_empty(sentence))
+		return text;
+	if (asprintf(&all, "%s%s%s", text, text[0] ? ": " : "", json_string_value(sentence)) < 0)
+		return text;
+	free(text);
+	return all;
+}
+
+static void print_events(FILE *out, const json_t *events)
 {
 	struct table *table = table_new();
 	const json_t *event;
@@ -171,25 +198,20 @@ void report_events(FILE *out, const json_t *events, int indent)
 	table_column(table, "EVENT");
 	table_column(table, "DETAILS");
 	json_array_foreach (events, i, event) {
-		json_t *rest = json_copy((json_t *)(uintptr_t)event);
-		char *details;
+		char *details = event_details(event);
 
 		table_value(table, json_object_get(event, "time"));
 		table_value(table, json_object_get(event, "event"));
-		(void)json_object_del(rest, "time");
-		(void)json_object_del(rest, "event");
-		details = text_of(rest);
 		table_text(table, details);
 		free(details);
-		json_decref(rest);
 	}
-	table_print(table, out, indent);
+	table_print(table, out, 0);
 	table_free(table);
 }
 
 void report_audit(FILE *out, const json_t *result)
 {
-	report_events(out, json_object_get(result, "events"), 0);
+	print_events(out, json_object_get(result, "events"));
 }
 
 /* "config, expect_revision?": the question mark is for what may be left out. */

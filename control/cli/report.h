@@ -31,7 +31,5 @@ void report_refusal(FILE *out, const char *method, const json_t *error);
 
 /* Member of a member, "next_hop.state"; NULL if there is none. For the reports themselves. */
 const json_t *report_member(const json_t *object, const char *path);
-/* Lines of events or denials: time, name, then the other members as name=value. */
-void report_events(FILE *out, const json_t *events, int indent);
 
 #endif

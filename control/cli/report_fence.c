@@ -56,6 +56,33 @@ static void print_interfaces(FILE *out, const json_t *interfaces)
 	json_decref(names);
 }
 
+static void print_denials(FILE *out, const json_t *denied)
+{
+	static const char *const headings[] = {"TIME", "PLACE", "DESTINATION", "PROCESS", "INTERFACE", "WHY"};
+	struct table *table = table_new();
+	const json_t *denial;
+	size_t i;
+
+	for (i = 0; i < sizeof(headings) / sizeof(headings[0]); i++)
+		table_column(table, headings[i]);
+	json_array_foreach (denied, i, denial) {
+		const char *command = json_string_value(json_object_get(denial, "command"));
+
+		table_value(table, json_object_get(denial, "time"));
+		table_value(table, json_object_get(denial, "place"));
+		table_value(table, json_object_get(denial, "destination"));
+		if (command && command[0])
+			table_printf(table, "%s[%" JSON_INTEGER_FORMAT "]", command,
+				json_integer_value(json_object_get(denial, "pid")));
+		else
+			table_text(table, "-");
+		table_value(table, json_object_get(denial, "interface"));
+		table_value(table, json_object_get(denial, "text"));
+	}
+	table_print(table, out, 0);
+	table_free(table);
+}
+
 void report_fence(FILE *out, const json_t *result)
 {
 	const json_t *denied = json_object_get(result, "denied");
@@ -72,7 +99,7 @@ void report_fence(FILE *out, const json_t *result)
 	print_counters(out, json_object_get(result, "counters"));
 	if (json_array_size(denied) > 0) {
 		(void)fputs("\nLast denials, oldest first:\n", out);
-		report_events(out, denied, 0);
+		print_denials(out, denied);
 	}
 }
 

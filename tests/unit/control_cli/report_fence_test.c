@@ -14,7 +14,11 @@ Test(report_fence, of_status_has_a_column_for_each_place)
 		" 'jurisdictions': ['FR', 'DE']}, 'deny_operators': [], 'counters': {'tc': {'allow': 12, 'deny': 0,"
 		" 'deny_unlisted': 3}, 'dataplane': {'deny': 0, 'deny_unlisted': 1}, 'cgroup': null}, 'interfaces':"
 		" [{'ifindex': 4, 'name': 'wan0'}, {'ifindex': 5, 'name': 'lan0'}], 'cgroup': '/c', 'denied_peers': [],"
-		" 'denied': [{'time': 'T', 'event': 'denied', 'place': 'tc', 'destination': '203.0.113.9'}]}");
+		" 'denied': [{'time': 'T1', 'event': 'denied', 'place': 'tc', 'destination': '203.0.113.9', 'command': "
+		"'', 'pid':"
+		" 0, 'interface': 'wan0', 'text': 'W1'}, {'time': 'T2', 'place': 'connect', 'destination': '::1', "
+		"'command':"
+		" 'curl', 'pid': 42, 'interface': '', 'text': 'W2'}]}");
 
 	cr_expect_str_eq(text,
 		"policy revision   5\n"
@@ -31,8 +35,9 @@ Test(report_fence, of_status_has_a_column_for_each_place)
 		"deny_unlisted   3          1       -\n"
 		"\n"
 		"Last denials, oldest first:\n"
-		"TIME  EVENT   DETAILS\n"
-		"T     denied  place=tc destination=203.0.113.9\n",
+		"TIME  PLACE    DESTINATION  PROCESS   INTERFACE  WHY\n"
+		"T1    tc       203.0.113.9  -         wan0       W1\n"
+		"T2    connect  ::1          curl[42]  -          W2\n",
 		"%s", text);
 	free(text);
 }

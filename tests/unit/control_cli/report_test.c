@@ -64,9 +64,12 @@ Test(report, of_history_marks_the_current_revision)
 
 Test(report, of_audit_puts_time_and_event_first)
 {
-	expect(report_audit, "{'events': [{'event': 'denied', 'time': 'T1', 'place': 'tc', 'command': 'x\\u001b[1m'}]}",
+	expect(report_audit,
+		"{'events': [{'event': 'denied', 'time': 'T1', 'text': 'T.', 'interface': '', 'place': 'tc', "
+		"'command': 'x\\u001b[1m'}, {'event': 'stop', 'text': 'bye'}]}",
 		"TIME  EVENT   DETAILS\n"
-		"T1    denied  place=tc command=x\\x1b[1m\n");
+		"T1    denied  place=tc command=x\\x1b[1m: T.\n"
+		"-     stop    bye\n");
 }
 
 Test(report, of_methods_marks_optional_parameters)
