@@ -7,55 +7,67 @@
 #include "dataplane/path.h"
 
 /*
- * VLAN of a frame, 0 if untagged or only priority-tagged (IEEE 802.1Q: VID 0 means "no VLAN"). The tag is taken off:
- * what travels in VXLAN is untagged (RFC 7348 section 6.1), and each circuit puts its own tag on.
+ * VLAN of a frame, 0 if untagged or only priority-tagged (IEEE 802.1Q: VID 0 means "no VLAN"); *tagged says whether
+ * the tag stands in the frame: some drivers have taken it off already.
  */
-static uint16_t take_tag_off(struct rte_mbuf *mbuf)
+static inline uint16_t vlan_of(const struct rte_mbuf *mbuf, const uint8_t *frame, bool *tagged)
 {
-	struct rte_ether_hdr *ether = rte_pktmbuf_mtod(mbuf, struct rte_ether_hdr *);
-	uint16_t vlan;
+	uint16_t type, tci;
 
-	/* Some drivers have taken it off already. */
-	if (unlikely(mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED))
+	memcpy(&type, frame + 12, sizeof(type));
+	memcpy(&tci, frame + 14, sizeof(tci));
+	*tagged = type == RTE_BE16(RTE_ETHER_TYPE_VLAN);
+	if (unlikely(mbuf->ol_flags & RTE_MBUF_F_RX_VLAN_STRIPPED)) {
+		*tagged = false;
 		return mbuf->vlan_tci & 0xfff;
-	if (likely(ether->ether_type != RTE_BE16(RTE_ETHER_TYPE_VLAN)))
-		return PONT_VLAN_UNTAGGED;
-	if (unlikely(mbuf->pkt_len < RTE_ETHER_HDR_LEN + RTE_VLAN_HLEN))
-		return PONT_VLAN_MAX + 1;
-	vlan = rte_be_to_cpu_16(((const struct rte_vlan_hdr *)(ether + 1))->vlan_tci) & 0xfff;
-	memmove(rte_pktmbuf_adj(mbuf, RTE_VLAN_HLEN), ether, 2 * RTE_ETHER_ADDR_LEN);
-	return vlan;
+	}
+	return *tagged ? rte_be_to_cpu_16(tci) & 0xfff : PONT_VLAN_UNTAGGED;
+}
+
+/* What travels in VXLAN is untagged (RFC 7348 section 6.1), and each circuit puts its own tag on. */
+static inline void take_tag_off(struct rte_mbuf *mbuf, uint8_t *frame)
+{
+	memmove(frame + RTE_VLAN_HLEN, frame, 2 * RTE_ETHER_ADDR_LEN);
+	mbuf->data_off += RTE_VLAN_HLEN;
+	mbuf->data_len -= RTE_VLAN_HLEN;
+	mbuf->pkt_len = mbuf->data_len;
 }
 
 void stage_classify(struct worker *worker, struct lane *lane)
 {
-	const uint16_t *circuit_of_vlan =
-		worker->snapshot->circuit_of_vlan[worker->in_port - worker->plane->ports.port];
+	const struct attachment *attachments =
+		worker->snapshot->attachment[worker->in_port - worker->plane->ports.port];
 	uint16_t kept = 0;
 
 	for (uint16_t i = 0; i < lane->count; i++) {
 		struct rte_mbuf *mbuf = lane->packet[i].mbuf;
-		const struct circuit *circuit;
-		struct tenant_traffic *traffic;
-		uint16_t vlan;
+		uint8_t *frame = rte_pktmbuf_mtod(mbuf, uint8_t *);
+		struct packet *packet = &lane->packet[kept];
+		struct attachment attachment;
+		struct pont_traffic *received;
+		bool tagged;
+		uint16_t vlan = vlan_of(mbuf, frame, &tagged);
 
-		if (unlikely(mbuf->pkt_len < RTE_ETHER_HDR_LEN)) {
+		if (unlikely(mbuf->pkt_len < RTE_ETHER_HDR_LEN + (tagged ? RTE_VLAN_HLEN : 0u))) {
 			worker_drop_stranger(worker, mbuf, false, PONT_DROP_classify_runt);
 			continue;
 		}
-		vlan = take_tag_off(mbuf);
-		if (unlikely(circuit_of_vlan == NULL || vlan > PONT_VLAN_MAX || circuit_of_vlan[vlan] == 0)) {
+		attachment = attachments[vlan];
+		if (unlikely(attachment.circuit == 0)) {
 			worker_drop_stranger(worker, mbuf, false, PONT_DROP_classify_unknown_vlan);
 			continue;
 		}
-		circuit = &worker->snapshot->circuit[circuit_of_vlan[vlan]];
-		traffic = &worker->traffic[circuit->tenant];
-		traffic->access_rx.packets++;
-		traffic->access_rx.bytes += mbuf->pkt_len;
-		lane->packet[kept].mbuf = mbuf;
-		lane->packet[kept].from = circuit->place;
-		lane->packet[kept].tenant = circuit->tenant;
-		forward_ahead(worker, &lane->packet[kept++]);
+		packet->mbuf = mbuf;
+		packet->from = attachment.circuit;
+		packet->tenant = attachment.tenant;
+		/* Before the addresses are moved: to read them back at once would wait for the move. */
+		forward_ahead(worker, packet, frame);
+		if (tagged)
+			take_tag_off(mbuf, frame);
+		received = &worker->traffic[attachment.tenant].access_rx;
+		received->packets++;
+		received->bytes += mbuf->pkt_len;
+		kept++;
 	}
 	lane->count = kept;
 }

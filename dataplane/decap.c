@@ -86,7 +86,7 @@ void stage_decap(struct worker *worker, struct lane *lane)
 			worker_drop(worker, mbuf, packet->tenant, PONT_DROP_decap_congestion);
 			continue;
 		}
-		forward_ahead(worker, packet);
+		forward_ahead(worker, packet, rte_pktmbuf_mtod(mbuf, const uint8_t *));
 		lane_keep(lane, &kept, i);
 	}
 	lane->count = kept;

@@ -25,19 +25,16 @@ static void offer_lesson(struct worker *worker, uint64_t key, place_t place)
 		worker->counters.learn_lost++;
 }
 
-static void learn(struct worker *worker, uint64_t key, place_t from)
+static inline void learn(struct worker *worker, const struct packet *packet, uint64_t key)
 {
-	const struct fdb *fdb = &worker->plane->fdb;
-	struct fdb_entry *entry = fdb_find(fdb, key, fdb_hash(fdb, key));
+	struct fdb_entry *entry = fdb_find(&worker->plane->fdb, key, packet->hash.source);
 
-	if (likely(entry != NULL && fdb_place(entry) == from)) {
+	if (likely(entry != NULL && fdb_place(entry) == packet->from)) {
 		if (unlikely(__atomic_load_n(&entry->seen_s, __ATOMIC_RELAXED) != worker->now_s))
 			__atomic_store_n(&entry->seen_s, worker->now_s, __ATOMIC_RELAXED);
-		*source_memory(worker, key) =
-			(struct source_memory){.key = key, .from = from, .stamp = worker->source_stamp};
 		return;
 	}
-	offer_lesson(worker, key, from);
+	offer_lesson(worker, key, packet->from);
 }
 
 /* Puts a packet on the way to a place; the place's record is the workers' own view of it. */
@@ -55,6 +52,7 @@ static inline void send_to(struct worker *worker, const struct packet *packet, p
 	} else {
 		out = &worker->local.packet[worker->local.count++];
 		out->circuit = &snapshot->circuit[place];
+		rte_prefetch0(out->circuit);
 	}
 	out->mbuf = packet->mbuf;
 	out->tenant = packet->tenant;
@@ -119,17 +117,14 @@ static inline void forward_one(struct worker *worker, struct packet *packet)
 	const struct fdb *fdb = &worker->plane->fdb;
 	const uint8_t *destination = rte_pktmbuf_mtod(packet->mbuf, const uint8_t *);
 	const uint8_t *source = destination + RTE_ETHER_ADDR_LEN;
-	uint64_t key = fdb_key(packet->tenant, source);
 	struct fdb_entry *entry;
 	place_t place;
 
-	if (unlikely(!is_known(worker, source_memory(worker, key), key, packet->from))) {
-		if (unlikely((source[0] & 1) || rte_is_zero_ether_addr((const struct rte_ether_addr *)source))) {
-			worker_drop(worker, packet->mbuf, packet->tenant, PONT_DROP_forward_bad_source_mac);
-			return;
-		}
-		learn(worker, key, packet->from);
+	if (unlikely((source[0] & 1) || rte_is_zero_ether_addr((const struct rte_ether_addr *)source))) {
+		worker_drop(worker, packet->mbuf, packet->tenant, PONT_DROP_forward_bad_source_mac);
+		return;
 	}
+	learn(worker, packet, fdb_key(packet->tenant, source));
 	if (unlikely(destination[0] & 1)) {
 		if (unlikely(is_reserved(destination)))
 			worker_drop(worker, packet->mbuf, packet->tenant, PONT_DROP_forward_reserved_mac);
@@ -137,8 +132,7 @@ static inline void forward_one(struct worker *worker, struct packet *packet)
 			flood(worker, packet);
 		return;
 	}
-	key = fdb_key(packet->tenant, destination);
-	entry = fdb_find(fdb, key, packet->hash);
+	entry = fdb_find(fdb, fdb_key(packet->tenant, destination), packet->hash.destination);
 	place = entry != NULL ? fdb_place(entry) : PLACE_NOWHERE;
 	if (unlikely(place == PLACE_NOWHERE || !exists(worker->snapshot, place)))
 		flood(worker, packet);

@@ -32,7 +32,9 @@ struct packet {
 		struct sa_in *sa;              /* steer → open → decap → forward */
 	};
 	union {
-		uint64_t hash;     /* forward: FDB hash of the destination */
+		struct {
+			uint32_t destination, source; /* FDB hashes, for forward */
+		} hash;
 		uint64_t sequence; /* open: 64-bit sequence number */
 	};
 	place_t from;    /* for learning and split horizon */

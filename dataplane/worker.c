@@ -76,15 +76,9 @@ unsigned int worker_round(struct worker *worker)
 	const struct port_set *ports = &worker->plane->ports;
 	unsigned int found = 0, received;
 
-	const struct snapshot *snapshot = __atomic_load_n(&worker->plane->snapshot, __ATOMIC_ACQUIRE);
-
-	if (unlikely(snapshot != worker->snapshot)) {
-		worker->snapshot = snapshot;
-		worker->source_stamp++;
-	}
+	worker->snapshot = __atomic_load_n(&worker->plane->snapshot, __ATOMIC_ACQUIRE);
 	worker->now_tsc = rte_rdtsc();
 	if (unlikely(worker->now_tsc >= worker->next_second_tsc)) {
-		worker->source_stamp++;
 		worker->now_s = (uint32_t)(worker->now_tsc / rte_get_tsc_hz());
 		worker->next_second_tsc = (worker->now_s + UINT64_C(1)) * rte_get_tsc_hz();
 	}

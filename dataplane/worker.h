@@ -47,14 +47,6 @@ struct denial {
 	uint32_t verdict;
 };
 
-/* A source address that was found in its place. */
-enum { SOURCE_MEMORY = 256 };
-struct source_memory {
-	uint64_t key;
-	place_t from;
-	uint32_t stamp; /* worker->source_stamp of that moment */
-};
-
 enum idle_mode { IDLE_BACKOFF, IDLE_POLL };
 
 struct plane;
@@ -91,10 +83,6 @@ struct worker {
 		uint32_t round;
 		uint32_t verdict;
 	} fence_memory[PONT_PEERS_MAX + 1];
-
-	/* Sources found in their place this second under this snapshot. */
-	struct source_memory source[SOURCE_MEMORY];
-	uint32_t source_stamp;
 
 	/* Addresses offered for learning a moment ago, so that a burst from one source offers it once. */
 	uint64_t offered[256];

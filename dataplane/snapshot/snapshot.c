@@ -21,7 +21,7 @@ void snapshot_free(struct snapshot *snapshot)
 	if (snapshot == NULL)
 		return;
 	for (unsigned int port = 0; port < PONT_PORTS_MAX; port++)
-		rte_free(snapshot->circuit_of_vlan[port]);
+		rte_free(snapshot->attachment[port]);
 	for (unsigned int worker = 0; worker < PONT_WORKERS_MAX; worker++)
 		rte_free(snapshot->edge[worker]);
 	rte_free(snapshot->circuit);
@@ -107,8 +107,8 @@ static int build_circuits(struct snapshot *snapshot, const struct state *state, 
 	for (unsigned int port = 0; port < ports->count; port++) {
 		if (ports->port[port].role != PONT_PORT_ACCESS)
 			continue;
-		snapshot->circuit_of_vlan[port] = array(PONT_VLAN_MAX + 2, sizeof(uint16_t));
-		if (snapshot->circuit_of_vlan[port] == NULL)
+		snapshot->attachment[port] = array(PONT_VLAN_MAX + 2, sizeof(struct attachment));
+		if (snapshot->attachment[port] == NULL)
 			return -1;
 	}
 	for (uint32_t i = 1; i < state->circuit_size; i++) {
@@ -121,7 +121,8 @@ static int build_circuits(struct snapshot *snapshot, const struct state *state, 
 			.port = config->port,
 			.vlan = rte_cpu_to_be_16(config->vlan),
 			.frame_max = (uint16_t)(ports->port[config->port].mtu + RTE_ETHER_HDR_LEN)};
-		snapshot->circuit_of_vlan[config->port][config->vlan] = (uint16_t)i;
+		snapshot->attachment[config->port][config->vlan] =
+			(struct attachment){.circuit = (uint16_t)i, .tenant = config->tenant};
 	}
 	return 0;
 }

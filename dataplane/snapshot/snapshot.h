@@ -37,6 +37,12 @@ struct circuit {
 	uint16_t frame_max; /* longest tenant frame the port takes, in bytes */
 };
 
+/* What classify needs of a circuit. */
+struct attachment {
+	uint16_t circuit; /* number, 0: none */
+	uint16_t tenant;  /* index */
+};
+
 /*
  * A tenant at a peer, as one worker sends there: the whole outer header, ready but for lengths, checksum and
  * sequence number. Two cache lines, the second starts with the end of the header.
@@ -75,7 +81,7 @@ struct snapshot {
 	bool keys_are_many;     /* more than the caches hold: worth asking for ahead */
 	uint32_t tenant_count;  /* entries of flood[], index 0 is unused */
 	struct circuit *circuit;
-	uint16_t *circuit_of_vlan[PONT_PORTS_MAX]; /* [4096] circuit numbers by VLAN of an access port, 0: none */
+	struct attachment *attachment[PONT_PORTS_MAX]; /* [4096] by VLAN of an access port */
 	struct edge_out *edge[PONT_WORKERS_MAX];
 	struct flood *flood;
 	place_t *flood_place;

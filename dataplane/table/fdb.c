@@ -12,7 +12,7 @@
 
 int fdb_create(struct fdb *fdb, uint32_t macs)
 {
-	uint64_t buckets = rte_align64pow2(RTE_MAX(UINT64_C(16), (uint64_t)macs * 2 / FDB_WAYS));
+	uint64_t buckets = rte_align64pow2(RTE_MAX(UINT64_C(16), (uint64_t)macs));
 
 	fdb->bucket = rte_zmalloc("fdb", buckets * sizeof(*fdb->bucket), RTE_CACHE_LINE_SIZE);
 	if (fdb->bucket == NULL) {
@@ -31,27 +31,18 @@ void fdb_destroy(struct fdb *fdb)
 	fdb->bucket = NULL;
 }
 
-static struct fdb_entry *free_entry(struct fdb_bucket *bucket, unsigned int *used)
+static struct fdb_entry *free_entry(struct fdb_bucket *bucket)
 {
-	struct fdb_entry *found = NULL;
-
-	*used = 0;
-	for (unsigned int way = 0; way < FDB_WAYS; way++) {
-		struct fdb_entry *entry = &bucket->entry[way];
-
-		if (entry->key != 0 || entry->place == FDB_WITHDRAWN)
-			(*used)++;
-		else if (found == NULL)
-			found = entry;
-	}
-	return found;
+	for (unsigned int way = 0; way < FDB_WAYS; way++)
+		if (bucket->entry[way].key == 0 && bucket->entry[way].place != FDB_WITHDRAWN)
+			return &bucket->entry[way];
+	return NULL;
 }
 
 enum fdb_learnt fdb_learn(struct fdb *fdb, const struct fdb_lesson *lesson, bool may_add)
 {
-	uint64_t hash = fdb_hash(fdb, lesson->key);
-	struct fdb_entry *entry = fdb_find(fdb, lesson->key, hash), *other;
-	unsigned int used, used_other;
+	uint32_t hash = fdb_hash(fdb, lesson->key);
+	struct fdb_entry *entry = fdb_find(fdb, lesson->key, hash);
 
 	if (entry != NULL) {
 		enum fdb_learnt result = entry->place == lesson->place ? FDB_REFRESHED : FDB_MOVED;
@@ -60,10 +51,11 @@ enum fdb_learnt fdb_learn(struct fdb *fdb, const struct fdb_lesson *lesson, bool
 		__atomic_store_n(&entry->seen_s, lesson->seen_s, __ATOMIC_RELAXED);
 		return result;
 	}
-	entry = free_entry(fdb_first(fdb, hash), &used);
-	other = free_entry(fdb_second(fdb, hash), &used_other);
-	if (entry == NULL || (other != NULL && used_other < used))
-		entry = other;
+	/* The first whenever it has room: then a look-up nearly always ends there, which the processor learns to
+	 * expect. */
+	entry = free_entry(fdb_first(fdb, hash));
+	if (entry == NULL)
+		entry = free_entry(fdb_second(fdb, hash));
 	if (entry == NULL || !may_add)
 		return FDB_FULL;
 	entry->place = lesson->place;
@@ -84,20 +76,19 @@ static void withdraw(struct fdb_entry *entry)
 
 struct fdb_entry *fdb_make_room(struct fdb *fdb, uint64_t key)
 {
-	uint64_t hash = fdb_hash(fdb, key);
+	uint32_t hash = fdb_hash(fdb, key);
 	struct fdb_bucket *bucket[2] = {fdb_first(fdb, hash), fdb_second(fdb, hash)};
 
 	for (unsigned int i = 0; i < 2 * FDB_WAYS; i++) {
 		struct fdb_entry *entry = &bucket[i / FDB_WAYS]->entry[i % FDB_WAYS], *target;
-		uint64_t its_hash = fdb_hash(fdb, entry->key);
+		uint32_t its_hash = fdb_hash(fdb, entry->key);
 		struct fdb_bucket *other = fdb_first(fdb, its_hash);
-		unsigned int used;
 
 		if (entry->key == 0)
 			continue;
 		if (other == bucket[i / FDB_WAYS])
 			other = fdb_second(fdb, its_hash);
-		target = free_entry(other, &used);
+		target = free_entry(other);
 		if (target == NULL)
 			continue;
 		target->place = entry->place;

@@ -2,10 +2,10 @@
 /*
  * Forwarding database of all tenants: (tenant, MAC) → place. One writer, the main lcore; workers read without locks.
  *
- * A bucket is one cache line of four entries; a key lives in one of two buckets. An entry is published by storing its
- * key last and withdrawn by zeroing the key; its slot is used again only after every worker has passed a quiescent
- * state (fdb_reclaim), so a reader that matched a key can trust the place beside it. A moved MAC changes the place in
- * one store.
+ * A bucket is one cache line of four entries; a key lives in its first bucket, or if that is full in its second. An
+ * entry is published by storing its key last and withdrawn by zeroing the key; its slot is used again only after every
+ * worker has passed a quiescent state (fdb_reclaim), so a reader that matched a key can trust the place beside it. A
+ * moved MAC changes the place in one store.
  *
  * Hashing is keyed with random secrets: tenants choose MAC addresses and must not be able to fill chosen buckets.
  */
@@ -60,20 +60,24 @@ static inline uint64_t fdb_fold(uint64_t left, uint64_t right)
 	return (uint64_t)product ^ (uint64_t)(product >> 64);
 }
 
-/* Twice, as after one round tenants in sequence still stand in patterns. */
-static inline uint64_t fdb_hash(const struct fdb *fdb, uint64_t key)
+/*
+ * Twice, as after one round tenants in sequence still stand in patterns. 32 bits: two fit a packet's record, and the
+ * second bucket is rarely asked for.
+ */
+static inline uint32_t fdb_hash(const struct fdb *fdb, uint64_t key)
 {
-	return fdb_fold(fdb_fold(key ^ fdb->secret_add, fdb->secret_multiply) ^ fdb->secret_add, fdb->secret_multiply);
+	return (uint32_t)fdb_fold(
+		fdb_fold(key ^ fdb->secret_add, fdb->secret_multiply) ^ fdb->secret_add, fdb->secret_multiply);
 }
 
-static inline struct fdb_bucket *fdb_first(const struct fdb *fdb, uint64_t hash)
+static inline struct fdb_bucket *fdb_first(const struct fdb *fdb, uint32_t hash)
 {
 	return &fdb->bucket[hash & fdb->mask];
 }
 
-static inline struct fdb_bucket *fdb_second(const struct fdb *fdb, uint64_t hash)
+static inline struct fdb_bucket *fdb_second(const struct fdb *fdb, uint32_t hash)
 {
-	return &fdb->bucket[(hash >> 32) & fdb->mask];
+	return &fdb->bucket[(hash * UINT64_C(0x9e3779b97f4a7c15)) >> 32 & fdb->mask];
 }
 
 /*
@@ -96,7 +100,7 @@ static inline struct fdb_entry *fdb_match(struct fdb_bucket *bucket, uint64_t ke
 }
 
 /* Looks a key up; NULL if it is not there. The entry may be read until the worker's next quiescent state. */
-static inline struct fdb_entry *fdb_find(const struct fdb *fdb, uint64_t key, uint64_t hash)
+static inline struct fdb_entry *fdb_find(const struct fdb *fdb, uint64_t key, uint32_t hash)
 {
 	struct fdb_entry *entry = fdb_match(fdb_first(fdb, hash), key);
 
@@ -117,7 +121,7 @@ struct fdb_lesson {
 
 /* --- main lcore only --- */
 
-/* Room for `macs` addresses at half load, in hugepages. -1 and errno on failure. */
+/* Room for `macs` addresses, one a bucket on average, in hugepages. -1 and errno on failure. */
 int fdb_create(struct fdb *fdb, uint32_t macs);
 void fdb_destroy(struct fdb *fdb);
 
