@@ -112,18 +112,22 @@ void book_drop(struct book *book, struct book_sa *sa)
 
 void book_drop_list(struct book *book, struct book_list *list)
 {
-	struct book_sa *sa;
+	struct book_sa *sa, *next;
 
-	while ((sa = LIST_FIRST(list)))
+	for (sa = LIST_FIRST(list); sa; sa = next) {
+		next = LIST_NEXT(sa, same);
 		book_drop(book, sa);
+	}
 }
 
 static void drop_queue(struct book *book, struct book_queue *queue)
 {
-	struct book_sa *sa;
+	struct book_sa *sa, *next;
 
-	while ((sa = TAILQ_FIRST(queue)))
+	for (sa = TAILQ_FIRST(queue); sa; sa = next) {
+		next = TAILQ_NEXT(sa, later);
 		book_drop(book, sa);
+	}
 }
 
 int book_resize(struct book *book, uint32_t slots)

@@ -142,7 +142,7 @@ static int plan_tenants(struct plan *plan, const struct keys_config *config, str
 			return error_set(error, EINVAL, "/tenants", "VNI %u is out of range", tenant->vni);
 		if (i > 0 && tenant[-1].vni == tenant->vni)
 			return error_set(error, EINVAL, "/tenants", "VNI %u is used twice", tenant->vni);
-		if (plan->sorted[i]->psk) {
+		if (plan->sorted[i]->psk && psk) {
 			memcpy(psk, plan->sorted[i]->psk, KEYS_PSK_SIZE);
 			tenant->psk = psk;
 			psk += KEYS_PSK_SIZE;

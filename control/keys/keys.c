@@ -57,6 +57,7 @@ void keys_audit(struct keys *keys, const char *event, const struct peer *peer, c
 	if (!keys->callbacks.audit || !audit_allowed(keys, event))
 		return;
 	va_start(arguments, format);
+	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): the analyser loses va_start() from sight. */
 	(void)vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
 	length = strlen(text);
@@ -179,10 +180,12 @@ void keys_delete_due(struct keys *keys)
 
 static void close_sessions(struct keys *keys, const char *why)
 {
-	struct session *session;
+	struct session *session, *next;
 
-	while ((session = LIST_FIRST(&keys->sessions)))
+	for (session = LIST_FIRST(&keys->sessions); session; session = next) {
+		next = LIST_NEXT(session, entry);
 		session_end(session, why, false);
+	}
 }
 
 static void dataplane_lost(struct keys *keys, const char *why)

@@ -121,6 +121,12 @@ struct keys {
 	struct keys_times times;
 
 	bool configured;
+	bool dataplane;       /* it is there */
+	bool booted;          /* facts are those of the last one */
+	bool changed;         /* news about the dataplane came during an install callback: */
+	bool changed_present; /* it is there, with changed_facts */
+	bool members_changed;
+	bool orphans; /* members were dropped whose SAs may be draining */
 	char site_name[PONT_NAME_SIZE];
 	struct pont_address vtep[2];
 	struct listener *listener[2];
@@ -129,16 +135,17 @@ struct keys {
 	size_t peer_count;
 
 	struct session_list sessions;
-	unsigned int strangers; /* sessions with stranger set */
 	uint64_t stranger_failures;
+	unsigned int strangers; /* sessions with stranger set */
 
-	bool dataplane; /* it is there */
-	bool booted;    /* facts are those of the last one */
+	/* Audit records about strangers and failed handshakes that may still be written. */
+	unsigned int audit_tokens;
+	uint64_t audit_refilled_ms;
+	uint64_t audit_unsaid;
+
 	struct keys_dataplane_facts facts;
 	unsigned int next_owner; /* worker that gets the next inbound SA */
 	unsigned int installing; /* depth of install callbacks on the stack */
-	bool changed;            /* news about the dataplane came during an install callback: */
-	bool changed_present;
 	struct keys_dataplane_facts changed_facts;
 
 	struct book book;
@@ -146,13 +153,7 @@ struct keys {
 	struct keys_scratch *scratch;
 	struct message *message; /* the one being decoded or built */
 
-	bool members_changed;
-	bool orphans;       /* members were dropped whose SAs may be draining */
 	struct event *work; /* offers, deletes and news, from the event loop */
-
-	unsigned int audit_tokens;
-	uint64_t audit_refilled_ms;
-	uint64_t audit_unsaid;
 };
 
 /* keys.c */

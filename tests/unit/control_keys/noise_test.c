@@ -370,7 +370,7 @@ Test(noise, notices_every_single_flipped_bit_of_both_messages)
 	struct keys_of_two keys = random_keys();
 	const struct field prologue = {.size = 0};
 
-	for (size_t bit = 0; bit < 8 * (NOISE_FIRST_OVERHEAD + NOISE_SECOND_OVERHEAD); bit += 3) {
+	for (size_t bit = 0; bit < (size_t)8 * (NOISE_FIRST_OVERHEAD + NOISE_SECOND_OVERHEAD); bit += 3) {
 		struct pair pair = make_pair(keys.initiator, keys.responder, &prologue, keys.psk);
 		uint8_t first[NOISE_FIRST_OVERHEAD], second[NOISE_SECOND_OVERHEAD], payload[1];
 		size_t byte = bit / 8, length;

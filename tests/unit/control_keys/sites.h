@@ -37,8 +37,9 @@ struct site_tenant {
 };
 
 struct site {
-	unsigned int index; /* other sites know it as peer number index + 1 */
 	char name[8];
+	unsigned int index; /* other sites know it as peer number index + 1 */
+	unsigned int peers; /* bit per other site that it is configured with */
 	struct identity identity;
 	struct endpoint endpoint;
 
@@ -46,7 +47,6 @@ struct site {
 	struct endpoint reach[SITES];             /* endpoint of each other site */
 	uint8_t expect[SITES][IDENTITY_KEY_SIZE]; /* public key of each other site */
 	const uint8_t *psk[SITES];
-	unsigned int peers; /* bit per site */
 	struct site_tenant tenants[SITE_TENANTS];
 	size_t tenant_count;
 
@@ -57,16 +57,16 @@ struct site {
 	struct site_sa *sas; /* newest first */
 	unsigned int installs;
 	unsigned int members_changed;
+	unsigned int audit_count;
 	struct {
 		char event[32];
 		char peer[PONT_NAME_SIZE];
 		char text[256];
 	} audits[SITE_AUDITS];
-	unsigned int audit_count;
 
 	/* What the dataplane does wrong: asked before everything else; nonzero is an errno to answer with. */
+	unsigned int refusals; /* for the use of: */
 	int (*refuse)(struct site *site, const struct keys_sa_changes *changes);
-	unsigned int refusals; /* for its use */
 };
 
 extern struct event_base *base;
