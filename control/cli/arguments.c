@@ -50,7 +50,7 @@ static bool parse_integer(const char *text, int64_t minimum, int64_t maximum, in
 static error_t parse_global(int key, char *text, struct argp_state *state)
 {
 	struct arguments *arguments = state->input;
-	int64_t number;
+	int64_t number = 0;
 
 	switch (key) {
 	case KEY_SOCKET:
@@ -114,7 +114,7 @@ static json_t *parse_params(struct argp_state *state, const char *text)
 static json_t *parse_value(struct argp_state *state, const struct parameter *parameter, const char *text)
 {
 	char name[NAME_SIZE];
-	int64_t number;
+	int64_t number = 0;
 
 	switch (parameter->type) {
 	case PARAMETER_INTEGER:

@@ -12,7 +12,8 @@ enum { GAP = 2 };
 struct column {
 	const char *heading;
 	size_t width; /* on the terminal, heading included */
-	bool not_number;
+	bool has_number;
+	bool has_text;
 };
 
 struct table {
@@ -165,8 +166,10 @@ void table_column(struct table *table, const char *heading)
 	table->columns[table->column_count++] = (struct column){.heading = heading, .width = width_of(heading)};
 }
 
+enum kind { NOTHING, NUMBER, TEXT };
+
 /* Takes the text over. */
-static void add_cell(struct table *table, char *text, bool number)
+static void add_cell(struct table *table, char *text, enum kind kind)
 {
 	struct column *column = &table->columns[table->cell_count % table->column_count];
 	size_t width = width_of(text);
@@ -178,13 +181,13 @@ static void add_cell(struct table *table, char *text, bool number)
 	table->cells[table->cell_count++] = text;
 	if (width > column->width)
 		column->width = width;
-	if (!number)
-		column->not_number = true;
+	column->has_number |= kind == NUMBER;
+	column->has_text |= kind == TEXT;
 }
 
 void table_text(struct table *table, const char *text)
 {
-	add_cell(table, text_safe(text), false);
+	add_cell(table, text_safe(text), TEXT);
 }
 
 void table_printf(struct table *table, const char *format, ...)
@@ -202,7 +205,9 @@ void table_printf(struct table *table, const char *format, ...)
 
 void table_value(struct table *table, const json_t *value)
 {
-	add_cell(table, text_of(value), !value || json_is_null(value) || json_is_number(value));
+	bool nothing = !value || json_is_null(value);
+
+	add_cell(table, text_of(value), nothing ? NOTHING : json_is_number(value) ? NUMBER : TEXT);
 }
 
 void table_duration(struct table *table, const json_t *milliseconds)
@@ -223,7 +228,7 @@ void table_duration(struct table *table, const json_t *milliseconds)
 		length = asprintf(&text, "%" PRId64 "h%02dm", s / 3600, (int)(s / 60 % 60));
 	else
 		length = asprintf(&text, "%" PRId64 "d%02dh", s / 86400, (int)(s / 3600 % 24));
-	add_cell(table, enough(length < 0 ? NULL : text), true);
+	add_cell(table, enough(length < 0 ? NULL : text), NUMBER);
 }
 
 size_t table_rows(const struct table *table)
@@ -231,10 +236,9 @@ size_t table_rows(const struct table *table)
 	return table->column_count ? table->cell_count / table->column_count : 0;
 }
 
-/* A column without a single cell is no column of numbers. */
 static bool is_right_aligned(const struct table *table, size_t column)
 {
-	return table_rows(table) > 0 && !table->columns[column].not_number;
+	return table->columns[column].has_number && !table->columns[column].has_text;
 }
 
 static void print_row(const struct table *table, FILE *out, int indent, const char *const *texts)

@@ -17,7 +17,7 @@
 
 enum {
 	/* Notifications come in bursts (an interface down is dozens of them): the first waits so long for the rest. */
-	FOLD_MS = 20,
+	FOLD_US = 20000,
 	/* Neighbours that do not answer are asked again so often, */
 	RETRY_S = 1,
 	/* and everything is looked at, whatever the notifications said, every so many retries. */
@@ -59,7 +59,7 @@ static void tell_trouble(struct mirror *mirror, const struct error *error)
 
 static void fold(struct mirror *mirror)
 {
-	struct timeval delay = {.tv_usec = FOLD_MS * 1000};
+	struct timeval delay = {.tv_usec = FOLD_US};
 
 	/* Not pushed back while it waits: a routing daemon that never rests must not keep us from looking. */
 	if (!event_pending(mirror->fold, EV_TIMEOUT, NULL))

@@ -53,6 +53,20 @@ Test(table, without_rows_prints_its_headings)
 	free(text);
 }
 
+Test(table, column_of_nothing_is_aligned_to_the_left)
+{
+	struct table *table = table_new();
+	char *text;
+
+	table_column(table, "TENANT");
+	table_column(table, "X");
+	table_value(table, NULL);
+	table_text(table, "x");
+	text = print(table, 0);
+	cr_expect_str_eq(text, "TENANT  X\n-       x\n");
+	free(text);
+}
+
 Test(table, counts_characters_not_bytes)
 {
 	struct table *table = table_new();

@@ -15,7 +15,7 @@
 
 static pid_t far;
 
-static int execute(const char *prefix, const char *format, va_list arguments)
+__attribute__((format(printf, 2, 0))) static int execute(const char *prefix, const char *format, va_list arguments)
 {
 	char command[512];
 	int length = snprintf(command, sizeof(command), "%s", prefix);
