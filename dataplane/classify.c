@@ -60,13 +60,13 @@ void stage_classify(struct worker *worker, struct lane *lane)
 		packet->mbuf = mbuf;
 		packet->from = attachment.circuit;
 		packet->tenant = attachment.tenant;
+		received = &worker->traffic[attachment.tenant].access_rx;
+		received->packets++;
+		received->bytes += mbuf->pkt_len; /* as on the port, with the tag */
 		/* Before the addresses are moved: to read them back at once would wait for the move. */
 		forward_ahead(worker, packet, frame);
 		if (tagged)
 			take_tag_off(mbuf, frame);
-		received = &worker->traffic[attachment.tenant].access_rx;
-		received->packets++;
-		received->bytes += mbuf->pkt_len;
 		kept++;
 	}
 	lane->count = kept;
