@@ -1,0 +1,238 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""
+A real pontlevis-control in a network namespace, a cgroup and a BPF file system of its own. Nothing of the machine's own
+network is touched, and nothing is left behind.
+"""
+import base64
+import contextlib
+import itertools
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+PREFIX = "core-"
+PATIENCE = 10.0
+ROWS = """prefix,location,operator,jurisdiction
+192.0.2.0/24,FR,Exemple Metro,FR
+2001:db8:1::/48,FR,Exemple Metro,FR
+198.51.100.0/24,FR,Example Inc,US
+203.0.113.0/24,DE,Beispiel,DE
+"""
+_serial = itertools.count()
+
+
+def cgroup_root():
+    """Where cgroup v2 is mounted."""
+    with open("/proc/self/mounts", encoding="utf-8") as mounts:
+        for line in mounts:
+            fields = line.split()
+            if fields[2] == "cgroup2":
+                return fields[1]
+    raise RuntimeError("no cgroup v2 hierarchy")
+
+
+def public_key(number):
+    """A key that is nobody's, different for each number."""
+    return base64.b64encode(bytes([number + 1] * 32)).decode()
+
+
+class Failed(Exception):
+    """A JSON-RPC error object."""
+
+    def __init__(self, error):
+        super().__init__(f"{error['code']}: {error['message']}")
+        self.code, self.message = error["code"], error["message"]
+        self.errno, self.pointer = error["data"]["errno"], error["data"]["pointer"]
+
+
+class Client:
+    """One connection to a controller socket."""
+
+    def __init__(self, path):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        self.socket.settimeout(30)
+        self.socket.connect(path)
+        self.input = b""
+        self.ids = itertools.count(1)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.socket.close()
+
+    def send(self, data):
+        self.socket.sendall(data)
+
+    def line(self):
+        """The next line, None at the end of the stream."""
+        while b"\n" not in self.input:
+            try:
+                more = self.socket.recv(1 << 20)
+            except ConnectionResetError:
+                return None
+            if not more:
+                return None
+            self.input += more
+        line, self.input = self.input.split(b"\n", 1)
+        return line
+
+    def answer(self):
+        line = self.line()
+        assert line is not None, "the connection was closed without an answer"
+        return json.loads(line)
+
+    def call(self, method, **params):
+        number = next(self.ids)
+        self.send(json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}).encode() + b"\n")
+        answer = self.answer()
+        assert answer["jsonrpc"] == "2.0" and answer["id"] == number, answer
+        if "error" in answer:
+            raise Failed(answer["error"])
+        return answer["result"]
+
+
+class Site:
+    """The surroundings of a control process; start() and stop() as often as wanted."""
+
+    def __init__(self, build, directory):
+        self.program = f"{build}/control/pontlevis-control"
+        self.directory = str(directory)
+        self.name = f"{PREFIX}{os.getpid()}-{next(_serial)}"
+        self.path = f"{self.directory}/control.sock"
+        self.state = f"{self.directory}/state"
+        self.identity = f"{self.directory}/identity"
+        self.dataset = f"{self.directory}/world.csv"
+        self.bpffs = f"{self.directory}/bpf"
+        self.cgroup = f"{cgroup_root()}/{self.name}"
+        self.link = f"{self.directory}/dataplane.sock"
+        self.log = f"{self.directory}/log"
+        self.process = None
+        self.write_secret(self.identity)
+        self.write_dataset(ROWS)
+        os.mkdir(self.bpffs)
+        os.mkdir(self.cgroup)
+        subprocess.run(["mount", "-t", "bpf", "bpf", self.bpffs], check=True)
+        self.ip("netns", "add", self.name)
+        for command in ("link set lo up", "link add wan0 type veth peer name far0", "link set wan0 up",
+                        "link set far0 up", "addr add 192.0.2.1/24 dev wan0",
+                        "addr add 2001:db8:1::1/64 dev wan0 nodad"):
+            self.ip("-n", self.name, *command.split())
+
+    @staticmethod
+    def ip(*arguments):
+        subprocess.run(["ip", *arguments], check=True)
+
+    def write_secret(self, path):
+        with open(path, "w", encoding="ascii", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+            file.write(base64.b64encode(os.urandom(32)).decode() + "\n")
+
+    def write_dataset(self, rows):
+        with open(self.dataset, "w", encoding="utf-8") as file:
+            file.write(rows)
+
+    def command(self, *arguments):
+        return ["nsenter", f"--net=/run/netns/{self.name}", self.program, "--socket", self.path, "--state", self.state,
+                "--identity", self.identity, "--bpffs", f"{self.bpffs}/pontlevis", "--cgroup", self.cgroup,
+                "--dataplane", self.link, *arguments]
+
+    def _enter_cgroup(self):
+        with open(f"{self.cgroup}/cgroup.procs", "w", encoding="ascii") as file:
+            file.write("0")
+
+    def run(self, *arguments):
+        """Runs to its end: for starts that must fail."""
+        return subprocess.run(self.command(*arguments), capture_output=True, text=True, timeout=60, check=False,
+                              preexec_fn=self._enter_cgroup)
+
+    def start(self, *arguments):
+        with open(self.log, "ab") as log:
+            self.process = subprocess.Popen(self.command(*arguments), stderr=log, preexec_fn=self._enter_cgroup)
+        end = time.monotonic() + PATIENCE
+        while time.monotonic() < end:
+            assert self.process.poll() is None, "it ended at the start:\n" + self.output()
+            try:
+                Client(self.path).socket.close()
+                return self
+            except OSError:
+                time.sleep(0.02)
+        raise AssertionError("it does not listen:\n" + self.output())
+
+    def output(self):
+        with open(self.log, encoding="utf-8", errors="replace") as log:
+            return log.read()
+
+    def client(self):
+        return Client(self.path)
+
+    def call(self, method, **params):
+        with self.client() as client:
+            return client.call(method, **params)
+
+    def stop(self, number=signal.SIGTERM):
+        """Its exit status."""
+        self.process.send_signal(number)
+        status = self.process.wait(PATIENCE)
+        self.process = None
+        return status
+
+    def inside(self, program, **how):
+        """A Python program in the site's namespace and cgroup, where the fence sees it."""
+        return subprocess.Popen(["nsenter", f"--net=/run/netns/{self.name}", sys.executable, "-c", program],
+                                preexec_fn=self._enter_cgroup, text=True, **how)
+
+    def send(self, address, port=9):
+        """What a process of the site gets to hear when it sends a datagram there: "" if nothing is in the way."""
+        family = "AF_INET6" if ":" in address else "AF_INET"
+        sender = self.inside(f"import socket; socket.socket(socket.{family}, socket.SOCK_DGRAM)"
+                             f".sendto(b'x', ('{address}', {port}))", stderr=subprocess.PIPE)
+        return sender.communicate(timeout=PATIENCE)[1].strip().rpartition("\n")[2]
+
+    @contextlib.contextmanager
+    def port_taken(self, address, port):
+        """Another process listens there meanwhile."""
+        listener = self.inside(f"import socket, sys; s = socket.create_server(('{address}', {port}));"
+                               "print(flush=True); sys.stdin.read()", stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        listener.stdout.readline()
+        try:
+            yield
+        finally:
+            listener.communicate(timeout=PATIENCE)
+
+    def document(self, **changes):
+        """A good configuration; top-level members can be replaced."""
+        document = {
+            "version": 1,
+            "site": {"name": "par1", "vtep": ["192.0.2.1", "2001:db8:1::1"]},
+            "fence": {"dataset": self.dataset, "allow": {"locations": ["FR"], "jurisdictions": ["FR"]}},
+            "peers": [
+                {"name": "par2", "endpoint": "192.0.2.2", "public_key": public_key(2)},
+                {"name": "par3", "endpoint": "2001:db8:1::3", "public_key": public_key(3)},
+            ],
+            "tenants": [
+                {"name": "hopital", "vni": 100, "circuits": [{"port": "lan0", "vlan": 10}]},
+                {"name": "ministere", "vni": 200, "circuits": [{"port": "lan0"}], "peers": ["par3"]},
+            ],
+        }
+        document.update(changes)
+        return json.loads(json.dumps(document))
+
+    def remove(self):
+        if self.process is not None:
+            self.process.kill()
+            self.process.wait()
+        self.run("--raise", "--yes")
+        subprocess.run(["ip", "netns", "del", self.name], check=False)
+        subprocess.run(["umount", self.bpffs], check=False)
+        end = time.monotonic() + PATIENCE
+        while os.path.isdir(self.cgroup) and time.monotonic() < end:
+            try:
+                os.rmdir(self.cgroup)
+            except OSError:
+                time.sleep(0.05)
+        shutil.rmtree(self.state, ignore_errors=True)
