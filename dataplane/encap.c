@@ -14,10 +14,13 @@
 #include "dataplane/path.h"
 
 /* ECN bits of the tenant's packet, to be copied to the outer header (RFC 6040 section 4.1, normal mode). */
-static inline uint8_t inner_ecn(const uint8_t *frame)
+static inline uint8_t inner_ecn(const uint8_t *frame, uint32_t size)
 {
 	uint16_t type;
 
+	/* What lies behind a shorter frame is another packet's. */
+	if (unlikely(size < 16))
+		return 0;
 	memcpy(&type, frame + 12, sizeof(type));
 	if (type == RTE_BE16(RTE_ETHER_TYPE_IPV4))
 		return frame[15] & 3;
@@ -69,7 +72,7 @@ static inline bool encapsulate(struct packet *packet, uint32_t encrypted)
 	uint32_t behind = encrypted - OUTER_INNER_SIZE - size + PONT_ESP_ICV_SIZE;
 	uint16_t udp_size = (uint16_t)(sizeof(struct rte_udp_hdr) + OUTER_ESP_SIZE + encrypted + PONT_ESP_ICV_SIZE);
 	uint8_t *frame = rte_pktmbuf_mtod(mbuf, uint8_t *), *header = frame - header_size;
-	uint8_t ecn = inner_ecn(frame);
+	uint8_t ecn = inner_ecn(frame, size);
 	struct rte_udp_hdr *udp;
 
 	if (unlikely(mbuf->data_off < header_size || mbuf->data_off + size + behind > mbuf->buf_len))
