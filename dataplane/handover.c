@@ -10,7 +10,7 @@
 void handover_give(struct worker *worker, struct rte_mbuf *mbuf, unsigned int owner)
 {
 	if (unlikely(rte_ring_mp_enqueue(worker->plane->worker[owner]->inbox, mbuf) != 0)) {
-		worker_drop_stranger(worker, mbuf, true, PONT_DROP_handover_ring_full);
+		worker_drop_unopened(worker, mbuf, PONT_DROP_handover_ring_full);
 		return;
 	}
 	worker->counters.handover_out++;
@@ -31,7 +31,7 @@ unsigned int handover_take(struct worker *worker)
 		memcpy(&spi, rte_pktmbuf_mtod(mbuf[i], uint8_t *), sizeof(spi));
 		sa = &plane->sa_in[rte_be_to_cpu_32(spi) & (plane->spi_slots - 1)];
 		if (unlikely(__atomic_load_n(&sa->spi, __ATOMIC_ACQUIRE) != spi || sa->worker != worker->number)) {
-			worker_drop_stranger(worker, mbuf[i], true, PONT_DROP_steer_unknown_spi);
+			worker_drop_unopened(worker, mbuf[i], PONT_DROP_steer_unknown_spi);
 			continue;
 		}
 		lane->packet[lane->count].mbuf = mbuf[i];

@@ -177,7 +177,7 @@ void stage_steer(struct worker *worker, struct lane *lane)
 
 		memcpy(&spi, rte_pktmbuf_mtod(mbuf, const uint8_t *), sizeof(spi));
 		if (unlikely(__atomic_load_n(&sa->spi, __ATOMIC_ACQUIRE) != spi)) {
-			worker_drop_stranger(worker, mbuf, true, PONT_DROP_steer_unknown_spi);
+			worker_drop_unopened(worker, mbuf, PONT_DROP_steer_unknown_spi);
 			continue;
 		}
 		if (unlikely(sa->worker != worker->number)) {

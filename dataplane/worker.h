@@ -143,4 +143,12 @@ static inline void worker_drop_stranger(struct worker *worker, struct rte_mbuf *
 	worker_drop(worker, mbuf, 0, reason);
 }
 
+/* As above for one that steer has reduced to its ESP packet, whose SA is not there or cannot be reached. */
+static inline void worker_drop_unopened(struct worker *worker, struct rte_mbuf *mbuf, enum pont_drop reason)
+{
+	worker->traffic[0].wan_rx.packets++;
+	worker->traffic[0].wan_rx.bytes += mbuf->hash.usr;
+	worker_drop(worker, mbuf, 0, reason);
+}
+
 #endif
