@@ -104,8 +104,9 @@ Test(fdb, adds_nothing_beyond_the_limit_of_the_tenant)
 
 Test(fdb, holds_eight_addresses_of_the_same_two_buckets_and_refuses_the_ninth)
 {
-	uint64_t keys[9], first = 0, second = 0;
+	struct fdb_bucket *first = NULL, *second = NULL;
 	unsigned int found = 0;
+	uint64_t keys[9];
 
 	/* With a table of 16 buckets such keys are found quickly; each hashes to the same pair. */
 	fdb_destroy(&fdb);
@@ -114,11 +115,11 @@ Test(fdb, holds_eight_addresses_of_the_same_two_buckets_and_refuses_the_ninth)
 		uint64_t key = key_of(1, n), hash = fdb_hash(&fdb, key);
 
 		if (found == 0) {
-			first = hash & fdb.mask;
-			second = (hash >> 32) & fdb.mask;
+			first = fdb_first(&fdb, hash);
+			second = fdb_second(&fdb, hash);
 			if (first == second)
 				continue;
-		} else if ((hash & fdb.mask) != first || ((hash >> 32) & fdb.mask) != second) {
+		} else if (fdb_first(&fdb, hash) != first || fdb_second(&fdb, hash) != second) {
 			continue;
 		}
 		keys[found++] = key;
@@ -131,6 +132,50 @@ Test(fdb, holds_eight_addresses_of_the_same_two_buckets_and_refuses_the_ninth)
 	cr_expect_eq(place_of(keys[8]), PLACE_NOWHERE);
 	cr_expect_eq(learn(keys[7], 77, 0), FDB_MOVED);
 	cr_expect_eq(place_of(keys[7]), 77);
+}
+
+/* Addresses until one finds both its buckets full; returns that one. */
+static uint64_t fill_until_full(uint32_t *count)
+{
+	for (*count = 0;; (*count)++)
+		if (learn(key_of(1, *count), *count + 1, *count) == FDB_FULL)
+			return key_of(1, *count);
+}
+
+Test(fdb, makes_room_by_moving_another_address_which_is_found_all_the_time)
+{
+	uint32_t count;
+	uint64_t refused = fill_until_full(&count);
+	struct fdb_entry *vacated = fdb_make_room(&fdb, refused);
+
+	cr_assert_not_null(vacated);
+	for (uint32_t n = 0; n < count; n++)
+		cr_assert_eq(place_of(key_of(1, n)), n + 1, "address %u", n);
+	/* A worker may still hold the vacated entry. */
+	cr_expect_eq(learn(refused, 7777, 0), FDB_FULL);
+	fdb_release(vacated);
+	cr_expect_eq(learn(refused, 7777, 0), FDB_ADDED);
+	cr_expect_eq(place_of(refused), 7777);
+	for (uint32_t n = 0; n < count; n++) {
+		uint64_t key = key_of(1, n);
+
+		cr_assert_eq(place_of(key), n + 1, "address %u", n);
+		cr_assert_eq(fdb_find(&fdb, key, fdb_hash(&fdb, key))->seen_s, n);
+	}
+}
+
+Test(fdb, makes_no_room_where_no_entry_can_move)
+{
+	uint32_t count;
+	uint64_t refused;
+
+	/* In a table where every slot is taken. */
+	fdb_destroy(&fdb);
+	cr_assert_eq(fdb_create(&fdb, 16), 0);
+	for (uint32_t n = 0; n < 100000; n++)
+		(void)learn(key_of(2, n), 1, 0);
+	refused = fill_until_full(&count);
+	cr_expect_null(fdb_make_room(&fdb, refused));
 }
 
 Test(fdb, uses_the_place_of_a_withdrawn_address_only_after_it_was_reclaimed)

@@ -426,7 +426,7 @@ struct wire_outer rig_outer_from(uint16_t peer)
 
 /* --- traffic --- */
 
-static void give(struct rig *rig, struct rte_ring *ring, const void *bytes, size_t size)
+struct rte_mbuf *rig_buffer(struct rig *rig, const void *bytes, size_t size)
 {
 	struct rte_mbuf *mbuf = rte_pktmbuf_alloc(rig->pool);
 	char *room;
@@ -435,7 +435,17 @@ static void give(struct rig *rig, struct rte_ring *ring, const void *bytes, size
 	room = rte_pktmbuf_append(mbuf, (uint16_t)size);
 	RIG_CHECK(room != NULL, "frame of %zu bytes fits no buffer", size);
 	memcpy(room, bytes, size);
-	RIG_CHECK(rte_ring_enqueue(ring, mbuf) == 0, "port's queue is full");
+	return mbuf;
+}
+
+static void give(struct rig *rig, struct rte_ring *ring, const void *bytes, size_t size)
+{
+	RIG_CHECK(rte_ring_enqueue(ring, rig_buffer(rig, bytes, size)) == 0, "port's queue is full");
+}
+
+void rig_give_buffer(struct rig *rig, enum rig_port port, struct rte_mbuf *mbuf)
+{
+	RIG_CHECK(rte_ring_enqueue(rig->in[port][0], mbuf) == 0, "port's queue is full");
 }
 
 void rig_give_to(struct rig *rig, enum rig_port port, unsigned int queue, const void *bytes, size_t size)

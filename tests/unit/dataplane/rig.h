@@ -123,6 +123,9 @@ int rig_fence_file(uint64_t revision, uint32_t entry, uint64_t *size);
 
 void rig_give(struct rig *rig, enum rig_port port, const void *bytes, size_t size);
 void rig_give_to(struct rig *rig, enum rig_port port, unsigned int queue, const void *bytes, size_t size);
+/* A buffer with these bytes, for tests that do more with it; and its way into a port's queue. */
+struct rte_mbuf *rig_buffer(struct rig *rig, const void *bytes, size_t size);
+void rig_give_buffer(struct rig *rig, enum rig_port port, struct rte_mbuf *mbuf);
 void rig_give_twin(struct rig *rig, const void *bytes, size_t size);
 /* The next frame that left by the port; false: none. */
 bool rig_take(struct rig *rig, enum rig_port port, struct frame *frame);

@@ -128,7 +128,7 @@ static void nonce_and_aad(
 }
 
 size_t wire_seal_text(uint8_t *out, const struct wire_outer *outer, const struct wire_sa *sa, uint64_t sequence,
-	const uint8_t *text, size_t text_size)
+	const uint8_t *iv, const uint8_t *text, size_t text_size)
 {
 	uint8_t esp[11000], nonce[12], aad[12];
 	unsigned long long sealed;
@@ -139,6 +139,8 @@ size_t wire_seal_text(uint8_t *out, const struct wire_outer *outer, const struct
 	put32(esp + 4, (uint32_t)sequence);
 	put32(esp + 8, (uint32_t)(sequence >> 32));
 	put32(esp + 12, (uint32_t)sequence);
+	if (iv != NULL)
+		memcpy(esp + ESP, iv, IV);
 	nonce_and_aad(sa, sequence, esp + ESP, nonce, aad);
 	(void)crypto_aead_aes256gcm_encrypt(
 		esp + ESP + IV, &sealed, text, text_size, aad, sizeof(aad), NULL, nonce, sa->key);
@@ -150,7 +152,7 @@ size_t wire_seal(uint8_t *out, const struct wire_outer *outer, const struct wire
 {
 	uint8_t text[10500];
 
-	return wire_seal_text(out, outer, sa, sequence, text, wire_text(text, vni, frame, size));
+	return wire_seal_text(out, outer, sa, sequence, NULL, text, wire_text(text, vni, frame, size));
 }
 
 /* Checks the outer headers; *udp is the UDP header, behind which *size bytes follow it included. */

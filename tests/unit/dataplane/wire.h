@@ -41,9 +41,9 @@ struct wire_opened {
 
 /* The text to be sealed: inner UDP, VXLAN, frame, padding, trailer. Returns its size. */
 size_t wire_text(uint8_t *text, uint32_t vni, const void *frame, size_t size);
-/* The whole frame around any text. Returns its size. The IV is the sequence number. */
+/* The whole frame around any text. Returns its size. iv: eight bytes, NULL for the sequence number. */
 size_t wire_seal_text(uint8_t *out, const struct wire_outer *outer, const struct wire_sa *sa, uint64_t sequence,
-	const uint8_t *text, size_t text_size);
+	const uint8_t *iv, const uint8_t *text, size_t text_size);
 /* Both at once. */
 size_t wire_seal(uint8_t *out, const struct wire_outer *outer, const struct wire_sa *sa, uint64_t sequence,
 	uint32_t vni, const void *frame, size_t size);
