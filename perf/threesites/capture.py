@@ -23,7 +23,7 @@ KEYS_PORT = 4501
 class Capture:
     """tcpdump on one interface, both directions, whole frames."""
 
-    def __init__(self, box, interface, path, buffer_kib=65536):
+    def __init__(self, box, interface, path, buffer_kib=32768):
         self.name = f"{box}/{interface}"
         self.path = path
         self.log = path + ".log"

@@ -16,7 +16,7 @@ from threesites.site import CliError
 from threesites.topology import ABROAD, SITES, TENANTS
 
 PAIRS = list(itertools.combinations(SITES, 2))
-IPERF_BYTES = 12 << 20  # at most, for each transfer: bounds the captures
+IPERF_BYTES = 24 << 20  # at most, for each transfer: bounds the captures
 
 
 class Demo:
@@ -308,7 +308,8 @@ class Demo:
         self.report.check("the audit names process, label and rule", any(
             event["jurisdiction"] == "US" and event["operator"] == topology.LABELS[ABROAD][1]
             and event["rule"] == "jurisdiction" and event["pid"] for event in named),
-            named[-1]["text"] if named else f"{len(denied)} denials in the audit, none with a process")
+            "{command} (pid {pid}), policy {policy_revision}: {text}".format(**named[-1]) if named
+            else f"{len(denied)} denials in the audit, none with a process")
 
     def foreign_peer(self, documents):
         self.report.step("a peer configured abroad")
@@ -322,7 +323,7 @@ class Demo:
             site.commit(document)
             refusal = "was accepted"
         except CliError as error:
-            refusal = str(error)
+            refusal = " ".join(str(error).split())
         self.report.check("the commit is refused and names the place", "/peers/2/endpoint" in refusal, refusal)
         self.report.check("the running configuration is untouched", site.cli("config", "get")["revision"] == before,
                           f"revision {before}")
@@ -381,6 +382,8 @@ class Demo:
         site.kill("dataplane")
         gone = wait_until(lambda: not site.cli("state")["dataplane"]["connected"], 10)
         self.report.check("control sees it go", gone is not None)
+        sent, received = traffic.ping("hopital", "par1", "par3", count=2)
+        self.report.check("meanwhile its tenants are cut off", sent and not received, f"{received} of {sent} answered")
         site.start_dataplane()
         took = wait_until(lambda: site.cli("state")["dataplane"]["boot_id"] != boot and self.lab.ready(), 60)
         self.report.check("control replays the state, and new SAs are made", took is not None,

@@ -3,7 +3,10 @@
 Fixtures of the system tests. They need root, hugepages and a build with the option manual_keys, whose directory
 PONTLEVIS_BUILD names (default: build-checked in the source tree, as tests/run makes it).
 """
+import contextlib
+import glob
 import os
+import shutil
 import sys
 
 import pytest
@@ -12,7 +15,7 @@ TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__
 sys.path.insert(0, os.path.join(TREE, "perf"))
 
 # pylint: disable=wrong-import-position
-from appliance import HUGEPAGES_MIB, Appliance
+from appliance import HUGEPAGES_MIB, PREFIX, Appliance
 from threesites import host, namespace
 
 BORROWER = "system-tests"
@@ -33,8 +36,12 @@ def hugepages():
     host.hugepages_borrow(BORROWER, 2 * (HUGEPAGES_MIB // 2 + 8))
     yield
     host.hugepages_return(BORROWER)
-    for name in namespace.names("st-"):
+    for name in namespace.names(PREFIX):
         namespace.delete(name)
+    for directory in glob.glob(f"/run/dpdk/{PREFIX}*"):
+        shutil.rmtree(directory)
+    with contextlib.suppress(OSError):
+        os.rmdir("/run/dpdk")
 
 
 @pytest.fixture(scope="session")
