@@ -140,6 +140,15 @@ static int install(void *context, const struct keys_sa_changes *changes, struct 
 	return link_commit(link, error);
 }
 
+/* Where the dataplane does not say, any port will do: workers hand over what lands on the wrong one. */
+static void source_ports(void *context, uint16_t peer, uint16_t *ports)
+{
+	struct control *control = context;
+	struct error error;
+
+	(void)link_source_ports(control->link, peer, ports, &error);
+}
+
 static void members_changed(void *context)
 {
 	push_sync_later(context);
@@ -159,6 +168,9 @@ static void record(void *context, const char *event, const char *peer, const cha
 
 struct keys_callbacks agreement_callbacks(struct control *control)
 {
-	return (struct keys_callbacks){
-		.context = control, .install = install, .members_changed = members_changed, .audit = record};
+	return (struct keys_callbacks){.context = control,
+		.install = install,
+		.source_ports = source_ports,
+		.members_changed = members_changed,
+		.audit = record};
 }

@@ -70,6 +70,11 @@ struct keys_callbacks {
 	void *context;
 	int (*install)(void *context, const struct keys_sa_changes *changes, struct error *error);
 	/*
+	 * UDP source ports that the peer should use towards each local worker (PONT_WORKERS_MAX elements), 0 where any
+	 * will do. May be NULL: then any will do everywhere.
+	 */
+	void (*source_ports)(void *context, uint16_t peer, uint16_t *ports);
+	/*
 	 * The set of (tenant, peer) pairs common to both sites changed: MEMBER_SET follows it. Ask
 	 * keys_is_member() for the new state.
 	 */

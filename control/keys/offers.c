@@ -362,25 +362,33 @@ static struct book_sa *install_alone(
 	return NULL;
 }
 
-static void add_offer(struct message *message, struct member *member, const struct book_sa *sa)
+struct batch {
+	struct member *member[MESSAGE_BATCH];
+	struct book_sa *sa[MESSAGE_BATCH];
+	size_t count;
+	bool full_book;                          /* it ends where the SPIs do */
+	uint16_t source_ports[PONT_WORKERS_MAX]; /* by owner, 0: any */
+};
+
+static uint16_t any_source_port(void)
 {
+	return (uint16_t)(PONT_UDP_SOURCE_PORT_MIN +
+			  randombytes_uniform(PONT_UDP_SOURCE_PORT_MAX - PONT_UDP_SOURCE_PORT_MIN + 1));
+}
+
+static void add_offer(
+	struct message *message, const struct batch *batch, struct member *member, const struct book_sa *sa)
+{
+	uint16_t wanted = batch->source_ports[sa->worker];
 	struct message_offer *offer = &message->offers[message->count++];
 
 	offer->vni = sa->vni;
 	offer->worker = sa->sender;
 	offer->spi = sa->spi;
-	offer->source_port = (uint16_t)(PONT_UDP_SOURCE_PORT_MIN +
-					randombytes_uniform(PONT_UDP_SOURCE_PORT_MAX - PONT_UDP_SOURCE_PORT_MIN + 1));
+	offer->source_port = wanted != 0 ? wanted : any_source_port();
 	member->wanted &= (uint16_t) ~(1u << sa->sender);
 	member->waiting |= (uint16_t)(1u << sa->sender);
 }
-
-struct batch {
-	struct member *member[MESSAGE_BATCH];
-	struct book_sa *sa[MESSAGE_BATCH];
-	size_t count;
-	bool full_book; /* it ends where the SPIs do */
-};
 
 /* Reserves the next SAs to offer. */
 static void collect(struct session *session, struct batch *batch)
@@ -424,7 +432,7 @@ static size_t install_batch(struct session *session, struct batch *batch, struct
 	sodium_memzero(in, batch->count * sizeof(*in));
 	if (result == 0) {
 		for (size_t i = 0; i < batch->count; i++)
-			add_offer(message, batch->member[i], batch->sa[i]);
+			add_offer(message, batch, batch->member[i], batch->sa[i]);
 		return 0;
 	}
 	/* The batch was undone as a whole. Which one was it? */
@@ -434,7 +442,7 @@ static size_t install_batch(struct session *session, struct batch *batch, struct
 		book_drop(&keys->book, batch->sa[i]);
 		batch->sa[i] = keys->dataplane ? install_alone(session, batch->member[i], sender, error) : NULL;
 		if (batch->sa[i])
-			add_offer(message, batch->member[i], batch->sa[i]);
+			add_offer(message, batch, batch->member[i], batch->sa[i]);
 		else
 			refused++;
 	}
@@ -472,6 +480,8 @@ bool offers_pump(struct session *session)
 	if (batch.count > 0) {
 		memset(message, 0, sizeof(*message));
 		message->type = MESSAGE_OFFERS;
+		if (keys->callbacks.source_ports)
+			keys->callbacks.source_ports(keys->callbacks.context, peer->number, batch.source_ports);
 		refused = install_batch(session, &batch, message, &error);
 		if (message->count > 0) {
 			keys_audit(keys, "sas_installed", peer, "%zu inbound", message->count);

@@ -435,6 +435,8 @@ static bool is_record(enum pont_link_type request, const struct pont_link_header
 		return request == PONT_LINK_SAS_GET && header->length == sizeof(struct pont_link_sa_stats);
 	case PONT_LINK_FDB_ENTRY:
 		return request == PONT_LINK_FDB_GET && header->length == sizeof(struct pont_link_fdb_entry);
+	case PONT_LINK_SOURCE_PORT:
+		return request == PONT_LINK_SOURCE_PORTS_GET && header->length == sizeof(struct pont_link_source_port);
 	default:
 		return false;
 	}
@@ -470,14 +472,13 @@ static int records(struct link *link, enum pont_link_type request,
 	return error_set(error, ETIMEDOUT, NULL, "the dataplane did not answer within %d ms", ANSWER_TIMEOUT_MS);
 }
 
-int link_query(struct link *link, enum pont_link_type request,
+/* Sends a request, whose tag is set, and reads its answer. */
+static int ask(struct link *link, enum pont_link_type request, void *message, uint16_t length,
 	void (*visit)(void *context, const struct pont_link_header *record), void *context, struct error *error)
 {
-	struct pont_link_request message = {.tag = ++link->tag};
-
 	if (!link->open)
 		return error_set(error, ENOTCONN, NULL, "the dataplane is not connected");
-	if (put(link, request, &message, sizeof(message), -1) != 0) {
+	if (put(link, request, message, length, -1) != 0) {
 		int code = errno;
 
 		complain(link, "sending failed: %s", strerror(code));
@@ -485,4 +486,30 @@ int link_query(struct link *link, enum pont_link_type request,
 		return error_set(error, code, NULL, "the dataplane cannot be reached: %s", strerror(code));
 	}
 	return records(link, request, visit, context, error);
+}
+
+int link_query(struct link *link, enum pont_link_type request,
+	void (*visit)(void *context, const struct pont_link_header *record), void *context, struct error *error)
+{
+	struct pont_link_request message = {.tag = ++link->tag};
+
+	return ask(link, request, &message, sizeof(message), visit, context, error);
+}
+
+static void note_source_port(void *context, const struct pont_link_header *header)
+{
+	const struct pont_link_source_port *record = (const void *)header;
+	uint16_t *ports = context;
+
+	if (record->worker < PONT_WORKERS_MAX &&
+		(record->source_port == 0 || record->source_port >= PONT_UDP_SOURCE_PORT_MIN))
+		ports[record->worker] = record->source_port;
+}
+
+int link_source_ports(struct link *link, uint16_t peer, uint16_t *ports, struct error *error)
+{
+	struct pont_link_source_ports_get message = {.tag = ++link->tag, .peer = peer};
+
+	memset(ports, 0, PONT_WORKERS_MAX * sizeof(*ports));
+	return ask(link, PONT_LINK_SOURCE_PORTS_GET, &message, sizeof(message), note_source_port, ports, error);
 }

@@ -49,4 +49,10 @@ uint32_t link_refused_message(const struct link *link);
 int link_query(struct link *link, enum pont_link_type request,
 	void (*visit)(void *context, const struct pont_link_header *record), void *context, struct error *error);
 
+/*
+ * UDP source ports that a peer should use towards each of our workers, so that the NIC lands its packets there; 0 where
+ * any will do. ports has PONT_WORKERS_MAX elements. On error all are 0.
+ */
+int link_source_ports(struct link *link, uint16_t peer, uint16_t *ports, struct error *error);
+
 #endif

@@ -177,19 +177,43 @@ static void send_fdb(struct server *server, uint64_t tag)
 	}
 }
 
-void records_send(struct server *server, uint16_t request, uint64_t tag)
+/* Packets of the peer come from its endpoint to ours, on the port that leads there. */
+static void send_source_ports(struct server *server, const struct pont_link_source_ports_get *request)
 {
-	struct pont_link_request end = {.tag = tag};
+	const struct plane *plane = server->configuration->plane;
+	const struct peer *peer;
+	const struct rss *rss;
 
-	switch (request) {
+	if (request->peer > PONT_PEERS_MAX || !server->configuration->state->peer[request->peer].has_adjacency)
+		return;
+	peer = &server->configuration->state->peer[request->peer];
+	rss = &plane->ports.port[peer->adjacency.port].rss;
+	for (unsigned int w = 0; w < plane->worker_count; w++) {
+		struct pont_link_source_port record = {.tag = request->tag,
+			.worker = (uint16_t)w,
+			.source_port = rss_source_port(
+				rss, &peer->adjacency.destination, &peer->adjacency.source, (uint16_t)w)};
+
+		server_send(server, PONT_LINK_SOURCE_PORT, &record, sizeof(record));
+	}
+}
+
+void records_send(struct server *server, const struct pont_link_request *request)
+{
+	struct pont_link_request end = {.tag = request->tag};
+
+	switch (request->header.type) {
 	case PONT_LINK_STATS_GET:
-		send_stats(server, tag);
+		send_stats(server, request->tag);
 		break;
 	case PONT_LINK_SAS_GET:
-		send_sas(server, tag);
+		send_sas(server, request->tag);
+		break;
+	case PONT_LINK_SOURCE_PORTS_GET:
+		send_source_ports(server, (const struct pont_link_source_ports_get *)request);
 		break;
 	default:
-		send_fdb(server, tag);
+		send_fdb(server, request->tag);
 		break;
 	}
 	server_send(server, PONT_LINK_END, &end, sizeof(end));

@@ -8,8 +8,8 @@
 void server_send(struct server *server, enum pont_link_type type, void *message, size_t length);
 
 void records_hello(const struct server *server, struct pont_link_hello *hello);
-/* Answers STATS_GET, SAS_GET or FDB_GET with all records and END. */
-void records_send(struct server *server, uint16_t request, uint64_t tag);
+/* Answers a request, whose length was checked to be that of its type, with all records and END. */
+void records_send(struct server *server, const struct pont_link_request *request);
 /* Of the fence policy in force, 0 if there is none. */
 uint64_t records_policy_revision(const struct server *server);
 

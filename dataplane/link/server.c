@@ -156,6 +156,8 @@ static size_t length_of(uint16_t type)
 	case PONT_LINK_SAS_GET:
 	case PONT_LINK_FDB_GET:
 		return sizeof(struct pont_link_request);
+	case PONT_LINK_SOURCE_PORTS_GET:
+		return sizeof(struct pont_link_source_ports_get);
 	default:
 		return 0;
 	}
@@ -208,7 +210,7 @@ static void take_message(struct server *server, const struct pont_link_header *m
 		if (fd >= 0)
 			close(fd);
 		if (server->configuration->transaction == NULL) {
-			records_send(server, message->type, ((const struct pont_link_request *)message)->tag);
+			records_send(server, (const struct pont_link_request *)message);
 			return;
 		}
 		error = (struct state_error){EPROTO, "requests stand outside of transactions"};

@@ -266,6 +266,7 @@ int port_open(struct port_set *ports, const struct port_option *option, unsigned
 	if (result != 0)
 		return fail(port->name, "has no MAC address: %s", rte_strerror(-result));
 	memcpy(port->mac, &mac, sizeof(port->mac));
+	rss_read(&port->rss, port->ethdev);
 	if (option->twin[0] != '\0' && open_twin(port, option, workers) != 0)
 		return -1;
 	return 0;

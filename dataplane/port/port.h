@@ -11,6 +11,7 @@
 
 #include <rte_mempool.h>
 
+#include "dataplane/port/rss.h"
 #include "pontlevis/limits.h"
 #include "pontlevis/link.h"
 
@@ -38,6 +39,7 @@ struct port {
 	uint8_t mac[6];
 	uint32_t ifindex;
 	uint32_t mtu;             /* largest IP packet in bytes */
+	struct rss rss;           /* how it spreads packets over its queues */
 	struct rte_mempool *pool; /* receive buffers, one segment each */
 };
 enum { PORT_NO_TWIN = UINT16_MAX };

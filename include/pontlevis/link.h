@@ -13,8 +13,8 @@
  *	BEGIN(revision, flags)  upserts and deletes ...  COMMIT(revision)
  *
  * answered by one ACK(revision) once every worker uses the new snapshot, or by one ERROR(revision, ...) after which
- * the whole transaction is undone and messages up to COMMIT are skipped. Requests (STATS_GET, SAS_GET, FDB_GET) may
- * stand outside transactions only; each is answered by any number of records and an END.
+ * the whole transaction is undone and messages up to COMMIT are skipped. Requests (*_GET) may stand outside
+ * transactions only; each is answered by any number of records and an END.
  *
  * Mark and sweep. In a transaction with PONT_BEGIN_FULL every object (tenant, circuit, peer, member, adjacency, site)
  * that was not set in it is removed by COMMIT. SAs are exempt: they carry traffic while control is away, so they go
@@ -47,7 +47,8 @@ enum pont_link_type {
 	PONT_LINK_SA_STATS,     /* record, answers SAS_GET */
 	PONT_LINK_FDB_ENTRY,    /* record, answers FDB_GET */
 	PONT_LINK_END,
-	PONT_LINK_DENIED, /* unasked, at most one per second: the fence denied packets at the WAN transmit */
+	PONT_LINK_DENIED,      /* unasked, at most one per second: the fence denied packets at the WAN transmit */
+	PONT_LINK_SOURCE_PORT, /* record, answers SOURCE_PORTS_GET */
 
 	/* control to dataplane: transactions */
 	PONT_LINK_BEGIN = 64,
@@ -68,6 +69,7 @@ enum pont_link_type {
 	PONT_LINK_STATS_GET = 128,
 	PONT_LINK_SAS_GET,
 	PONT_LINK_FDB_GET,
+	PONT_LINK_SOURCE_PORTS_GET,
 };
 
 /* First bytes of every message. */
@@ -305,6 +307,25 @@ struct pont_link_fdb_entry {
 	uint16_t port;
 	uint16_t vlan;
 	uint32_t age_s; /* since a frame from it was last seen */
+};
+
+/*
+ * Which UDP source port a peer should use so that this site's NIC (RSS) lands its packets on the worker that will own
+ * the SA: one record for each worker, none if the peer has no adjacency yet.
+ */
+struct pont_link_source_ports_get {
+	struct pont_link_header header;
+	uint64_t tag;
+	uint16_t peer;
+	uint16_t reserved[3];
+};
+
+struct pont_link_source_port {
+	struct pont_link_header header;
+	uint64_t tag;
+	uint16_t worker;
+	uint16_t source_port; /* host byte order, PONT_UDP_SOURCE_PORT_MIN to _MAX; 0: any will do */
+	uint32_t reserved;
 };
 
 struct pont_link_denied {
