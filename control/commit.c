@@ -292,6 +292,7 @@ static void adopt(struct control *control, struct candidate *candidate)
 		candidate->fresh = false;
 	}
 	control->policy_stamp = candidate->stamp;
+	esp_sink_follow(&control->esp_sink, control->document->vtep);
 	control->in_force = true;
 	control->problem.code = 0;
 	dataplane_ready(control);
@@ -523,6 +524,7 @@ void commit_restore(struct control *control)
 		control->problem = error;
 		control_retry_later(control);
 	} else {
+		esp_sink_follow(&control->esp_sink, control->document->vtep);
 		control->in_force = true;
 		control->problem.code = 0;
 	}

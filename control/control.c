@@ -248,6 +248,7 @@ int control_start(
 	memset(control, 0, sizeof(*control));
 	control->base = base;
 	control->options = options;
+	esp_sink_init(&control->esp_sink);
 	if (start_parts(control, error) == 0 && start_sockets(control, error) == 0)
 		return 0;
 	control_stop(control);
@@ -263,6 +264,7 @@ void control_stop(struct control *control)
 	if (control->keys != NULL)
 		keys_stop(control->keys);
 	link_stop(control->link);
+	esp_sink_close(&control->esp_sink);
 	mirror_stop(control->mirror);
 	schema_free(control->schema);
 	if (control->identity != NULL)

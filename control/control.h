@@ -12,6 +12,7 @@
 #include <sys/stat.h>
 
 #include "control/error.h"
+#include "control/esp_sink.h"
 #include "control/model/document.h"
 #include "control/rpc/credentials.h"
 #include "pontlevis/link.h"
@@ -75,6 +76,7 @@ struct control {
 	struct keys *keys;
 	struct rpc_server *server;
 	struct link *link;
+	struct esp_sink esp_sink;
 
 	/* The committed configuration; NULL before the first commit, or if it cannot be read now (problem). */
 	struct document *document;

@@ -67,7 +67,8 @@ int steer_wan(struct xdp_md *xdp)
 		ours = is_esp_ipv4((const void *)(ethernet + 1), end);
 	else if (ethernet->h_proto == bpf_htons(ETH_P_IPV6))
 		ours = is_esp_ipv6((const void *)(ethernet + 1), end);
-	return ours ? bpf_redirect_map(&xsks_map, xdp->rx_queue_index, XDP_PASS) : XDP_PASS;
+	/* While no dataplane listens it is dropped: the kernel would answer with ICMP errors. */
+	return ours ? bpf_redirect_map(&xsks_map, xdp->rx_queue_index, XDP_DROP) : XDP_PASS;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
