@@ -20,6 +20,8 @@ static const struct keys_times usual_times = {
 	.backoff_ms = 1000,
 	.backoff_limit_ms = 30000,
 	.settled_ms = 10000,
+	/* At least every hour (ANSSI's IPsec note), with time for some attempts. */
+	.renew_ms = 55 * 60 * 1000,
 	.drain_ms = PONT_SA_DRAIN_S * 1000,
 	.retry_ms = 5000,
 };
@@ -121,10 +123,20 @@ int keys_install(struct keys *keys, const struct keys_sa_changes *changes, struc
 	if (!keys->dataplane)
 		return error_set(error, ENOTCONN, NULL, "the dataplane is not there");
 	memset(error, 0, sizeof(*error));
-	keys->installing++;
+	keys->asking++;
 	result = keys->callbacks.install(keys->callbacks.context, changes, error);
-	keys->installing--;
+	keys->asking--;
 	return result;
+}
+
+void keys_source_ports(struct keys *keys, uint16_t peer, uint16_t *ports)
+{
+	memset(ports, 0, PONT_WORKERS_MAX * sizeof(*ports));
+	if (!keys->callbacks.source_ports)
+		return;
+	keys->asking++;
+	keys->callbacks.source_ports(keys->callbacks.context, peer, ports);
+	keys->asking--;
 }
 
 /* --- Deletes --- */
@@ -241,7 +253,7 @@ static void dataplane_found(struct keys *keys, const struct keys_dataplane_facts
 	keys_work_soon(keys, 0);
 }
 
-/* News that came in the middle of an install. */
+/* News that came in the middle of a callback. */
 static void take_news(struct keys *keys)
 {
 	struct keys_dataplane_facts facts = keys->changed_facts;
@@ -263,8 +275,8 @@ void keys_dataplane(struct keys *keys, const struct pont_link_hello *hello)
 		facts.spi_slots = hello->spi_slots;
 		facts.workers = hello->workers;
 	}
-	/* The link may lose the dataplane in the middle of an install: then its caller still works with a session. */
-	if (keys->installing > 0) {
+	/* The link may lose the dataplane in the middle of a callback: then its caller still works with a session. */
+	if (keys->asking > 0) {
 		keys->dataplane = false;
 		keys->changed = true;
 		keys->changed_present = hello != NULL;

@@ -385,7 +385,7 @@ static void add_offer(
 	offer->vni = sa->vni;
 	offer->worker = sa->sender;
 	offer->spi = sa->spi;
-	offer->source_port = wanted != 0 ? wanted : any_source_port();
+	offer->source_port = wanted >= PONT_UDP_SOURCE_PORT_MIN ? wanted : any_source_port();
 	member->wanted &= (uint16_t) ~(1u << sa->sender);
 	member->waiting |= (uint16_t)(1u << sa->sender);
 }
@@ -480,8 +480,7 @@ bool offers_pump(struct session *session)
 	if (batch.count > 0) {
 		memset(message, 0, sizeof(*message));
 		message->type = MESSAGE_OFFERS;
-		if (keys->callbacks.source_ports)
-			keys->callbacks.source_ports(keys->callbacks.context, peer->number, batch.source_ports);
+		keys_source_ports(keys, peer->number, batch.source_ports);
 		refused = install_batch(session, &batch, message, &error);
 		if (message->count > 0) {
 			keys_audit(keys, "sas_installed", peer, "%zu inbound", message->count);

@@ -120,14 +120,30 @@ static void dial_after(struct peer *peer, unsigned int ms)
 	(void)event_add(peer->dial, &delay);
 }
 
+/* From half of it to all of it, so that sites that fail together do not come back together. */
+static unsigned int jitter(unsigned int ms)
+{
+	return ms / 2 + randombytes_uniform(ms - ms / 2 + 1);
+}
+
+/* Until the session has to be replaced by a fresh one, a tenth of its life sooner or later. */
+static unsigned int until_renewal(const struct peer *peer)
+{
+	unsigned int life = peer->keys->times.renew_ms - randombytes_uniform(peer->keys->times.renew_ms / 10 + 1);
+	uint64_t age = keys_now_ms() - peer->session->up_ms;
+
+	return age < life ? (unsigned int)(life - age) : 0;
+}
+
 void peer_dial(struct peer *peer)
 {
-	unsigned int half = peer->backoff_ms / 2;
+	unsigned int wait = peer->backoff_ms > 0 ? jitter(peer->backoff_ms) : 0;
+	unsigned int renewal;
 
-	if (!peer->initiator || !keys_running(peer->keys) || peer->session || peer->attempt ||
-		evtimer_pending(peer->dial, NULL))
+	if (!peer->initiator || !keys_running(peer->keys) || peer->attempt || evtimer_pending(peer->dial, NULL))
 		return;
-	dial_after(peer, half > 0 ? half + randombytes_uniform(half + 1) : 0);
+	renewal = peer->session ? until_renewal(peer) : 0;
+	dial_after(peer, wait > renewal ? wait : renewal);
 }
 
 void peer_dial_now(struct peer *peer)
@@ -167,7 +183,7 @@ static void dial_due(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	if (!keys_running(peer->keys) || peer->session || peer->attempt)
+	if (!keys_running(peer->keys) || peer->attempt)
 		return;
 	if (session_dial(peer, &error) == 0)
 		return;

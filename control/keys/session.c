@@ -93,6 +93,10 @@ void session_end(struct session *session, const char *why, bool failed)
 	bool current = peer && (peer->session == session || peer->attempt == session);
 	bool settled = session->up && keys_now_ms() - session->up_ms >= keys->times.settled_ms;
 
+	if (session->superseded) {
+		why = "replaced by a new session";
+		failed = false;
+	}
 	if (session->up)
 		keys_audit(keys, "session_down", peer, "%s", why);
 	else if (failed && !session->reported)
@@ -104,6 +108,7 @@ void session_end(struct session *session, const char *why, bool failed)
 		keys->stranger_failures++;
 	if (!current)
 		return;
+	peer_rest(peer);
 	if (settled)
 		peer->backoff_ms = 0;
 	else if (failed)
@@ -137,19 +142,28 @@ static bool on_identify(void *context, struct channel *channel, const uint8_t pu
 	return true;
 }
 
+/*
+ * A new session is up in place of this one. The answering side ends the old one; the dialling side lets it do so, or
+ * the other might see the end of the old before the beginning of the new, and take it for a loss.
+ */
+static void supersede(struct session *session)
+{
+	struct peer *peer = session->peer;
+
+	peer->session = NULL;
+	session->superseded = true;
+	if (!peer->initiator)
+		session_end(session, "replaced by a new session", false);
+}
+
 static void on_up(void *context, struct channel *channel)
 {
 	struct session *session = context;
 	struct peer *peer = session->peer;
 	char remote[ENDPOINT_TEXT_SIZE];
 
-	if (peer->session) {
-		struct session *old = peer->session;
-
-		/* No dialling on behalf of the old one: the new one is here already. */
-		peer->session = NULL;
-		session_end(old, "replaced by a new session", false);
-	}
+	if (peer->session)
+		supersede(peer->session);
 	peer->session = session;
 	if (peer->attempt == session)
 		peer->attempt = NULL;
@@ -162,6 +176,7 @@ static void on_up(void *context, struct channel *channel)
 	keys_audit(session->keys, "session_up", peer, "handshake %llu complete with %s",
 		(unsigned long long)peer->handshakes, endpoint_text(channel_remote(channel), remote));
 	offers_greet(session);
+	peer_dial(peer);
 }
 
 static void on_message(void *context, struct channel *channel, const uint8_t *data, size_t size)
@@ -172,6 +187,8 @@ static void on_message(void *context, struct channel *channel, const uint8_t *da
 	char why[CHANNEL_TEXT_SIZE];
 
 	(void)channel;
+	if (session->superseded)
+		return;
 	if (message_decode(data, size, keys->message, reason) < 0) {
 		(void)snprintf(why, sizeof(why), "malformed message: %s", reason);
 		session_end(session, why, true);

@@ -61,6 +61,7 @@ struct session {
 	bool stranger; /* counts in keys->strangers: not up, and from the address of no peer */
 	bool reported; /* the audit knows already why it fails */
 	bool up;
+	bool superseded; /* a newer one took its place here, and will soon at the peer: what it still says is old */
 	uint64_t up_ms;
 
 	bool greeted;   /* the peer's hello has come */
@@ -123,7 +124,7 @@ struct keys {
 	bool configured;
 	bool dataplane;       /* it is there */
 	bool booted;          /* facts are those of the last one */
-	bool changed;         /* news about the dataplane came during an install callback: */
+	bool changed;         /* news about the dataplane came during such a callback: */
 	bool changed_present; /* it is there, with changed_facts */
 	bool members_changed;
 	bool orphans; /* members were dropped whose SAs may be draining */
@@ -145,7 +146,7 @@ struct keys {
 
 	struct keys_dataplane_facts facts;
 	unsigned int next_owner; /* worker that gets the next inbound SA */
-	unsigned int installing; /* depth of install callbacks on the stack */
+	unsigned int asking;     /* callbacks on the stack that talk with the dataplane */
 	struct keys_dataplane_facts changed_facts;
 
 	struct book book;
@@ -165,6 +166,8 @@ __attribute__((format(printf, 4, 5))) void keys_audit(
 void keys_work_soon(struct keys *keys, unsigned int delay_ms);
 /* The install callback; ENOTCONN while there is no dataplane. */
 int keys_install(struct keys *keys, const struct keys_sa_changes *changes, struct error *error);
+/* The source_ports callback: PONT_WORKERS_MAX elements, 0 where any will do. */
+void keys_source_ports(struct keys *keys, uint16_t peer, uint16_t *ports);
 /* Whether sessions make sense now. */
 bool keys_running(const struct keys *keys);
 struct peer *keys_peer(const struct keys *keys, uint16_t number);
@@ -186,8 +189,8 @@ struct member *peer_member(const struct peer *peer, uint32_t vni);
 bool peer_remote_has(const struct peer *peer, uint32_t vni);
 size_t peer_common(const struct peer *peer);
 /*
- * Dials when this site is the one to do so and there is no session: after the back-off, unless an attempt is due
- * anyway; or now.
+ * Dials when this site is the one to do so: after the back-off (or now), or when the present session is to be replaced
+ * by a fresh one. An attempt that is due already stays so.
  */
 void peer_dial(struct peer *peer);
 void peer_dial_now(struct peer *peer);

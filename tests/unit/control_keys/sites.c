@@ -26,6 +26,7 @@ static const struct keys_times fast = {
 	.backoff_ms = 40,
 	.backoff_limit_ms = 300,
 	.settled_ms = 10000,
+	.renew_ms = 3600000,
 	.drain_ms = 300,
 	.retry_ms = 60,
 };
@@ -362,8 +363,11 @@ void site_reconfigure(struct site *site)
 
 void site_start(struct site *site)
 {
-	const struct keys_callbacks callbacks = {
-		.context = site, .install = install, .members_changed = members_changed, .audit = audit};
+	const struct keys_callbacks callbacks = {.context = site,
+		.install = install,
+		.source_ports = site->source_ports,
+		.members_changed = members_changed,
+		.audit = audit};
 	struct error error;
 
 	site->keys = keys_start_with(base, &site->identity, &callbacks, &fast, &error);

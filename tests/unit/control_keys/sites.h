@@ -67,6 +67,8 @@ struct site {
 	/* What the dataplane does wrong: asked before everything else; nonzero is an errno to answer with. */
 	unsigned int refusals; /* for the use of: */
 	int (*refuse)(struct site *site, const struct keys_sa_changes *changes);
+	/* What it answers when asked for source ports; context is the site. */
+	void (*source_ports)(void *context, uint16_t peer, uint16_t *ports);
 };
 
 extern struct event_base *base;

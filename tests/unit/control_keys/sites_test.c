@@ -7,6 +7,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "control/keys/state.h"
+
 enum { ALL = 7 };
 
 #define IN  PONT_SA_IN
@@ -265,7 +267,8 @@ Test(sites, make_new_sas_after_the_connection_was_cut_and_drain_the_old_ones)
 	cr_assert(keys_is_member(par1->keys, 100, 2));
 	WAIT_FOR(site_status(par1, par2).handshakes == 2);
 	WAIT_FOR(sites_carry(par1, par2, 100) && site_find(par1, OUT, 100, 2, 0)->spi != before);
-	/* The receiver still opens what was sealed before. */
+	/* The receiver still opens what was sealed before, for as long as it may be under way. */
+	site_idle(150);
 	cr_assert_eq(site_count(par2, IN, 100, 1), 4);
 	WAIT_FOR(site_count(par2, IN, 100, 1) == 2 && site_count(par1, IN, 100, 2) == 2);
 	cr_assert(sites_carry(par1, par2, 100));
@@ -495,6 +498,87 @@ Test(sites, survive_the_loss_of_the_dataplane_in_the_middle_of_an_install)
 	}
 	cr_assert_eq(par1->refusals + par2->refusals, 0);
 	WAIT_FOR(sites_carry(par1, par2, 100));
+}
+
+static void ask_for_ports(void *context, uint16_t peer, uint16_t *ports)
+{
+	(void)context;
+	ports[0] = (uint16_t)(50000 + peer);
+	/* Nonsense, which the peer would not accept. */
+	ports[1] = 1;
+}
+
+Test(sites, seal_with_the_source_port_that_the_receiver_asks_for)
+{
+	par1->source_ports = ask_for_ports;
+	start_two();
+	for (const struct site_sa *out = par2->sas; out; out = out->next) {
+		for (const struct site_sa *in = par1->sas; in && out->direction == OUT; in = in->next) {
+			if (in->direction != IN || in->spi != out->spi)
+				continue;
+			if (in->worker == 0)
+				cr_assert_eq(out->source_port, 50002);
+			else
+				cr_assert_geq(out->source_port, PONT_UDP_SOURCE_PORT_MIN);
+		}
+	}
+}
+
+static void lose_dataplane_when_asked(void *context, uint16_t peer, uint16_t *ports)
+{
+	struct site *site = context;
+
+	(void)peer;
+	(void)ports;
+	if (site->refusals == 0)
+		return;
+	site->refusals--;
+	keys_dataplane(site->keys, NULL);
+}
+
+Test(sites, survive_the_loss_of_the_dataplane_when_they_ask_for_source_ports)
+{
+	for (unsigned int i = 0; i < 2; i++) {
+		sites[i].peers &= 3;
+		sites[i].source_ports = lose_dataplane_when_asked;
+		sites[i].refusals = 3;
+		site_add_tenant(&sites[i], 100, NULL, ALL);
+		site_start(&sites[i]);
+	}
+	for (unsigned int i = 0; i < 400 && (par1->refusals > 0 || par2->refusals > 0); i++) {
+		site_turn();
+		keys_dataplane(par1->keys, &par1->hello);
+		keys_dataplane(par2->keys, &par2->hello);
+	}
+	cr_assert_eq(par1->refusals + par2->refusals, 0);
+	keys_dataplane(par1->keys, &par1->hello);
+	keys_dataplane(par2->keys, &par2->hello);
+	WAIT_FOR(sites_carry(par1, par2, 100));
+}
+
+Test(sites, replace_a_session_before_it_is_too_old_without_losing_it)
+{
+	par1->peers = 2;
+	par2->peers = 1;
+	site_add_tenant(par1, 100, NULL, ALL);
+	site_add_tenant(par2, 100, NULL, ALL);
+	site_start(par2);
+	site_start(par1);
+	par1->keys->times.renew_ms = 250;
+	WAIT_FOR(sites_carry(par1, par2, 100));
+	while (site_status(par1, par2).handshakes < 5) {
+		site_turn();
+		cr_assert_eq(site_session(par1, par2), KEYS_SESSION_UP);
+		cr_assert_eq(site_session(par2, par1), KEYS_SESSION_UP);
+	}
+	par1->keys->times.renew_ms = 3600000;
+	cr_assert_eq(site_status(par1, par2).failures, 0);
+	cr_assert_eq(site_status(par2, par1).failures, 0);
+	WAIT_FOR(site_count(par1, IN, 0, 0) == 2 && site_count(par2, IN, 0, 0) == 2);
+	cr_assert(sites_carry(par1, par2, 100));
+	sites_assert_keys_unique();
+	cr_assert_eq(site_audits(par1, "session_down", ""), site_audits(par1, "session_down", "replaced"));
+	cr_assert_geq(site_audits(par2, "session_down", "replaced"), 4);
 }
 
 Test(sites, agree_on_thousands_of_sas_in_batches)
