@@ -96,7 +96,8 @@ struct control {
 	bool dataplane_in_force; /* it has the committed configuration */
 	struct error dataplane_problem;
 	struct picture picture;
-	struct event *sync; /* brings adjacencies and members up to date */
+	struct event *sync;    /* brings adjacencies and members up to date */
+	struct event *orphans; /* looks for SAs of an earlier control process */
 #ifdef PONT_MANUAL_KEYS
 	/* Members without a key agreement: made by lab.sa_out. */
 	struct {

@@ -100,7 +100,9 @@ class Client:
 class Site:
     """The surroundings of a control process; start() and stop() as often as wanted."""
 
-    def __init__(self, build, directory):
+    def __init__(self, build, directory, address=1, wan=True):
+        """address: last part of its addresses. wan: make an interface; its other end, far0, leads nowhere."""
+        self.build = build
         self.program = f"{build}/control/pontlevis-control"
         self.directory = str(directory)
         self.name = f"{PREFIX}{os.getpid()}-{next(_serial)}"
@@ -112,21 +114,66 @@ class Site:
         self.cgroup = f"{cgroup_root()}/{self.name}"
         self.link = f"{self.directory}/dataplane.sock"
         self.log = f"{self.directory}/log"
-        self.process = None
+        self.process = self.dataplane = None
+        self.address = address
         self.write_secret(self.identity)
         self.write_dataset(ROWS)
         os.mkdir(self.bpffs)
         os.mkdir(self.cgroup)
         subprocess.run(["mount", "-t", "bpf", "bpf", self.bpffs], check=True)
         self.ip("netns", "add", self.name)
-        for command in ("link set lo up", "link add wan0 type veth peer name far0", "link set wan0 up",
-                        "link set far0 up", "addr add 192.0.2.1/24 dev wan0",
-                        "addr add 2001:db8:1::1/64 dev wan0 nodad"):
-            self.ip("-n", self.name, *command.split())
+        self.inside_ip("link set lo up")
+        if wan:
+            self.inside_ip("link add wan0 type veth peer name far0", "link set far0 up")
+            self.wan_up()
 
     @staticmethod
     def ip(*arguments):
         subprocess.run(["ip", *arguments], check=True)
+
+    def inside_ip(self, *commands):
+        for command in commands:
+            self.ip("-n", self.name, *command.split())
+
+    def wan_up(self):
+        self.inside_ip("link set wan0 up", f"addr add 192.0.2.{self.address}/24 dev wan0",
+                       f"addr add 2001:db8:1::{self.address}/64 dev wan0 nodad")
+
+    def connect(self, other):
+        """A wire between the wan0 of two sites that were made without one."""
+        self.ip("link", "add", "wan0", "netns", self.name, "type", "veth", "peer", "name", "wan0", "netns", other.name)
+        self.wan_up()
+        other.wan_up()
+
+    def start_dataplane(self):
+        """The real one, without hugepages, on kernel interfaces; its access ports are lan0 and lan1."""
+        if not os.path.exists(f"{self.directory}/lan"):
+            for name in ("lan0", "lan1"):
+                self.inside_ip(f"link add {name} type veth peer name far-{name}", f"link set {name} up",
+                               f"link set far-{name} up")
+            os.mkdir(f"{self.directory}/lan")
+        line = ["nsenter", f"--net=/run/netns/{self.name}", f"{self.build}/dataplane/pontlevis-dataplane",
+                "--link", self.link, "--buffers", "1024", "--macs", "1024", "--sas", "256"]
+        for name, role in (("lan0", "access"), ("wan0", "wan"), ("lan1", "access")):
+            line += ["--port", f"{name}:{role}:net_af_packet_{name},iface={name}"]
+        line += ["--", "--lcores", "0@0,1@0", "--no-huge", "-m", "256", "--no-pci", "--file-prefix", self.name]
+        with open(f"{self.directory}/dataplane-log", "ab") as log:
+            self.dataplane = subprocess.Popen(line, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def kill_dataplane(self):
+        self.dataplane.kill()
+        self.dataplane.wait()
+        self.dataplane = None
+
+    def eventually(self, condition, what, patience=20.0):
+        """The first value of condition() that is true."""
+        end = time.monotonic() + patience
+        while time.monotonic() < end:
+            value = condition()
+            if value:
+                return value
+            time.sleep(0.1)
+        raise AssertionError(f"never: {what}\n{self.output()}")
 
     def write_secret(self, path):
         with open(path, "w", encoding="ascii", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
@@ -208,7 +255,7 @@ class Site:
         """A good configuration; top-level members can be replaced."""
         document = {
             "version": 1,
-            "site": {"name": "par1", "vtep": ["192.0.2.1", "2001:db8:1::1"]},
+            "site": {"name": f"par{self.address}", "vtep": [f"192.0.2.{self.address}", f"2001:db8:1::{self.address}"]},
             "fence": {"dataset": self.dataset, "allow": {"locations": ["FR"], "jurisdictions": ["FR"]}},
             "peers": [
                 {"name": "par2", "endpoint": "192.0.2.2", "public_key": public_key(2)},
@@ -223,9 +270,10 @@ class Site:
         return json.loads(json.dumps(document))
 
     def remove(self):
-        if self.process is not None:
-            self.process.kill()
-            self.process.wait()
+        for process in (self.process, self.dataplane):
+            if process is not None:
+                process.kill()
+                process.wait()
         self.run("--raise", "--yes")
         subprocess.run(["ip", "netns", "del", self.name], check=False)
         subprocess.run(["umount", self.bpffs], check=False)

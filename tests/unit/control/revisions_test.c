@@ -81,11 +81,9 @@ Test(revisions, prepared_record_counts_for_nothing_before_it_is_published)
 	cr_assert_eq(revisions_current(revisions), 1);
 	revisions_abandon(revisions);
 	cr_assert_eq(revisions_publish(revisions, &error), -1, "nothing is left to publish");
-	/* As a crash would leave it. */
-	cr_assert_eq(revisions_prepare(revisions, record, &error), 0);
-	cr_assert_eq(access(scratch_path("state/history/next.tmp"), F_OK), 0);
 	json_decref(record);
 	revisions_close(revisions);
+	(void)scratch_file("state/history/next.tmp", "{", 0600); /* as a crash would leave it */
 	revisions = open_state();
 	cr_assert_eq(revisions_current(revisions), 1);
 	cr_assert_neq(access(scratch_path("state/history/next.tmp"), F_OK), 0);

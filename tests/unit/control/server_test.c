@@ -214,7 +214,8 @@ Test(server, message_of_the_largest_size_is_taken_and_a_longer_one_is_not)
 	memcpy(text + RPC_MESSAGE_MAX - 3, "\"}}\n", 4);
 	put(fd, text, RPC_MESSAGE_MAX + 1);
 	expect(fd, "-32601");
-	memset(text, 'x', RPC_MESSAGE_MAX + 2);
+	memset(text, 'x', RPC_MESSAGE_MAX + 1);
+	text[RPC_MESSAGE_MAX + 1] = '\n'; /* one byte more than there may be */
 	put(fd, text, RPC_MESSAGE_MAX + 2);
 	expect(fd, "a message has at most 16777216 bytes");
 	expect_end(fd);
