@@ -42,7 +42,7 @@ struct audit *audit_open(const char *path, size_t size_limit, struct error *erro
 		free(audit);
 		return NULL;
 	}
-	(void)strcpy(audit->path, path);
+	memcpy(audit->path, path, strlen(path) + 1);
 	audit->size_limit = size_limit;
 	if (open_file(audit) != 0) {
 		(void)error_set(error, errno, NULL, "%s: cannot open the audit log: %s", path, strerror(errno));

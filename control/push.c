@@ -110,7 +110,7 @@ static void find_adjacency(const struct control *control, const struct document 
 	out->destination = peer->endpoint;
 }
 
-static bool has_bit(const uint8_t *bits, uint16_t number)
+static bool has_bit(const uint8_t *bits, unsigned int number)
 {
 	return (bits[number / 8] >> number % 8 & 1) != 0;
 }
@@ -261,8 +261,8 @@ static void emit_peer(struct passage *passage, const struct document_peer *peer,
 static void emit_members(struct passage *passage, const struct document_tenant *tenant, const uint8_t *members,
 	const uint8_t *known, const struct pointer *at)
 {
-	for (uint16_t number = 1; number <= PONT_PEERS_MAX; number++) {
-		struct pont_link_member message = {.vni = tenant->vni, .peer = number};
+	for (unsigned int number = 1; number <= PONT_PEERS_MAX; number++) {
+		struct pont_link_member message = {.vni = tenant->vni, .peer = (uint16_t)number};
 
 		if (has_bit(members, number) && (known == NULL || !has_bit(known, number)))
 			emit(passage, PONT_LINK_MEMBER_SET, &message, sizeof(message), -1, at);

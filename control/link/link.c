@@ -44,7 +44,7 @@ struct link {
 
 static void schedule(struct link *link, int ms)
 {
-	struct timeval delay = {.tv_sec = ms / 1000, .tv_usec = ms % 1000 * 1000};
+	struct timeval delay = {.tv_sec = ms / 1000, .tv_usec = (suseconds_t)(ms % 1000) * 1000};
 
 	(void)evtimer_add(link->timer, &delay);
 }
@@ -319,7 +319,7 @@ struct link *link_start(
 		(void)error_set(error, ENAMETOOLONG, NULL, "%s: longer than a Unix socket's name may be", path);
 		goto undo;
 	}
-	(void)strcpy(link->address.sun_path, path);
+	memcpy(link->address.sun_path, path, strlen(path) + 1);
 	link->readable = event_new(base, -1, 0, on_readable, link);
 	link->timer = evtimer_new(base, on_timer, link);
 	link->gone = evtimer_new(base, on_gone, link);

@@ -374,6 +374,28 @@ static int read_tenant(
 	return read_psk(reader, json, at, &tenant->psk);
 }
 
+static int compare_vnis(const void *a, const void *b)
+{
+	const struct document_tenant *left = *(const struct document_tenant *const *)a;
+	const struct document_tenant *right = *(const struct document_tenant *const *)b;
+
+	return (left->vni > right->vni) - (left->vni < right->vni);
+}
+
+/* Counters and SAs come by VNI, thousands at a time. */
+static int sort_tenants(struct reader *reader)
+{
+	struct document *document = reader->document;
+
+	document->by_vni = calloc(document->tenant_count + 1, sizeof(struct document_tenant *));
+	if (document->by_vni == NULL)
+		return no_memory(reader);
+	for (size_t i = 0; i < document->tenant_count; i++)
+		document->by_vni[i] = &document->tenants[i];
+	qsort(document->by_vni, document->tenant_count, sizeof(struct document_tenant *), compare_vnis);
+	return 0;
+}
+
 static int read_tenants(struct reader *reader, const json_t *tenants)
 {
 	struct pointer list = pointer_name(NULL, "tenants");
@@ -389,7 +411,7 @@ static int read_tenants(struct reader *reader, const json_t *tenants)
 		if (read_tenant(reader, value, &at, &reader->document->tenants[reader->document->tenant_count++]) != 0)
 			return -1;
 	}
-	return 0;
+	return sort_tenants(reader);
 }
 
 static int read_all(struct reader *reader)
@@ -454,6 +476,7 @@ void document_free(struct document *document)
 	}
 	free(document->peers);
 	free(document->tenants);
+	free(document->by_vni);
 	free(document->locations);
 	free(document->jurisdictions);
 	free(document->denied_operators);
@@ -497,9 +520,9 @@ static uint16_t free_number(const bool taken[PONT_PEERS_MAX + 1], json_int_t wan
 {
 	if (wanted >= 1 && wanted <= PONT_PEERS_MAX && !taken[wanted])
 		return (uint16_t)wanted;
-	for (uint16_t i = 1; i <= PONT_PEERS_MAX; i++) {
+	for (unsigned int i = 1; i <= PONT_PEERS_MAX; i++) {
 		if (!taken[i])
-			return i;
+			return (uint16_t)i;
 	}
 	return 0;
 }
@@ -547,11 +570,13 @@ json_t *document_peer_numbers(const struct document *document)
 
 const struct document_tenant *document_tenant_by_vni(const struct document *document, uint32_t vni)
 {
-	for (size_t i = 0; i < document->tenant_count; i++) {
-		if (document->tenants[i].vni == vni)
-			return &document->tenants[i];
-	}
-	return NULL;
+	const struct document_tenant wanted = {.vni = vni}, *key = &wanted;
+	const struct document_tenant **found = document->tenant_count == 0
+						       ? NULL
+						       : bsearch(&key, document->by_vni, document->tenant_count,
+								 sizeof(struct document_tenant *), compare_vnis);
+
+	return found != NULL ? *found : NULL;
 }
 
 const struct document_tenant *document_tenant_by_name(const struct document *document, const char *name)

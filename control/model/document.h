@@ -65,6 +65,7 @@ struct document {
 	size_t peer_count;
 	struct document_tenant *tenants;
 	size_t tenant_count;
+	const struct document_tenant **by_vni; /* the same, ascending by VNI */
 };
 
 /* What a document is judged against besides itself. */

@@ -7,7 +7,6 @@
 #include <event2/listener.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/queue.h>
 #include <unistd.h>
 
 #include "control/audit.h"
@@ -21,8 +20,8 @@ enum {
 };
 
 struct client {
-	LIST_ENTRY(client) entry;
 	struct rpc_server *server;
+	size_t slot;
 	struct bufferevent *stream;
 	struct rpc_who who;
 	size_t searched; /* bytes of input known to have no newline */
@@ -31,21 +30,18 @@ struct client {
 	bool leaving;    /* closed as soon as the output is gone */
 };
 
-LIST_HEAD(clients, client);
-
 struct rpc_server {
 	struct event_base *base;
 	struct rpc_server_config config;
 	struct evconnlistener *listener;
-	struct event *resume; /* accepting again */
-	struct clients clients;
-	size_t count, readers;
+	struct event *resume;                    /* accepting again */
+	struct client *clients[RPC_CLIENTS_MAX]; /* NULL: free */
+	size_t readers;
 };
 
 static void client_free(struct client *client)
 {
-	LIST_REMOVE(client, entry);
-	client->server->count--;
+	client->server->clients[client->slot] = NULL;
 	client->server->readers -= client->who.role == RPC_ROLE_READ;
 	bufferevent_free(client->stream);
 	free(client);
@@ -234,12 +230,23 @@ static void refuse_access(const struct rpc_server *server, int fd, const struct 
 	turn_away(fd, RPC_ACCESS, EACCES, text);
 }
 
+/* RPC_CLIENTS_MAX if there is none. */
+static size_t free_slot(const struct rpc_server *server)
+{
+	size_t slot = 0;
+
+	while (slot < RPC_CLIENTS_MAX && server->clients[slot] != NULL)
+		slot++;
+	return slot;
+}
+
 static void on_accept(
 	struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int length, void *context)
 {
 	struct rpc_server *server = context;
 	struct client *client;
 	struct rpc_who who;
+	size_t slot;
 
 	(void)listener;
 	(void)address;
@@ -252,7 +259,8 @@ static void on_accept(
 		refuse_access(server, fd, &who);
 		return;
 	}
-	if (server->count >= RPC_CLIENTS_MAX || (who.role == RPC_ROLE_READ && server->readers >= RPC_READERS_MAX)) {
+	slot = free_slot(server);
+	if (slot == RPC_CLIENTS_MAX || (who.role == RPC_ROLE_READ && server->readers >= RPC_READERS_MAX)) {
 		turn_away(fd, RPC_SYSTEM, EBUSY, "too many clients");
 		return;
 	}
@@ -266,8 +274,8 @@ static void on_accept(
 	}
 	client->server = server;
 	client->who = who;
-	LIST_INSERT_HEAD(&server->clients, client, entry);
-	server->count++;
+	client->slot = slot;
+	server->clients[slot] = client;
 	server->readers += who.role == RPC_ROLE_READ;
 	bufferevent_setcb(client->stream, on_read, on_written, on_event, client);
 	bufferevent_setwatermark(client->stream, EV_READ, 0, RPC_MESSAGE_MAX + 2);
@@ -304,7 +312,6 @@ struct rpc_server *rpc_server_start(
 	}
 	server->base = base;
 	server->config = *config;
-	LIST_INIT(&server->clients);
 	server->resume = evtimer_new(base, on_resume, server);
 	server->listener = evconnlistener_new(base, on_accept, server, LEV_OPT_CLOSE_ON_EXEC, 0, config->fd);
 	if (server->resume == NULL || server->listener == NULL) {
@@ -320,8 +327,10 @@ void rpc_server_stop(struct rpc_server *server)
 {
 	if (server == NULL)
 		return;
-	while (!LIST_EMPTY(&server->clients))
-		client_free(LIST_FIRST(&server->clients));
+	for (size_t slot = 0; slot < RPC_CLIENTS_MAX; slot++) {
+		if (server->clients[slot] != NULL)
+			client_free(server->clients[slot]);
+	}
 	if (server->listener != NULL)
 		evconnlistener_free(server->listener);
 	if (server->resume != NULL)

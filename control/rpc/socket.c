@@ -57,7 +57,7 @@ struct guarded_socket *guarded_socket_claim(const char *path, struct error *erro
 			sizeof(guarded->address.sun_path) - 1);
 		goto undo;
 	}
-	(void)strcpy(guarded->address.sun_path, path);
+	memcpy(guarded->address.sun_path, path, strlen(path) + 1);
 	(void)snprintf(guarded->lock_path, sizeof(guarded->lock_path), "%s.lock", path);
 	if (take_lock(guarded, error) != 0)
 		goto undo;

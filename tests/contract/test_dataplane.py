@@ -274,3 +274,38 @@ def test_peer_that_a_reload_denies_is_cut_off(pair):
     pair[0].write_dataset(rows)
     assert pair[0].call("fence.reload")["denied_peers"] == []
     agree(pair)
+
+
+# --- keys by hand, in builds that have them ---
+
+
+def lab(site):
+    if not site.call("version")["manual_keys"]:
+        pytest.skip("the build has no manual_keys")
+    site.call("config.commit", config=site.document())
+    return {"vni": 100, "peer": "par2", "worker": 0, "spi": 0x01020304, "key": "ab" * 32, "salt": "cd" * 4}
+
+
+def test_sas_set_by_hand_are_there_and_make_a_member(appliance):
+    good = lab(appliance)
+    assert appliance.call("lab.sa_in", **good, sequence=2 ** 32) == {}
+    assert members(appliance) == set()
+    assert appliance.call("lab.sa_out", **good, source_port=50000) == {}
+    assert members(appliance) == {"hopital"}
+    found = appliance.call("sas.list")["sas"]
+    assert {(sa["direction"], sa["spi"], sa["known"], sa["sequence"]) for sa in found} == {
+        ("in", 0x01020304, False, 2 ** 32), ("out", 0x01020304, False, 0)}
+    with pytest.raises(Failed) as failure:
+        appliance.call("lab.sa_in", **good)
+    assert failure.value.code == -32004 and failure.value.errno == "EEXIST"
+
+
+@pytest.mark.parametrize("name, value, code", [
+    ("key", "ab" * 31, -32602), ("key", "zz" * 32, -32602), ("salt", "", -32602), ("spi", 255, -32602),
+    ("worker", 16, -32602), ("vni", 0, -32602), ("peer", "par9", -32006), ("vni", 999, -32004), ("worker", 9, -32004)])
+def test_sa_by_hand_that_makes_no_sense_is_refused(appliance, name, value, code):
+    parameters = dict(lab(appliance), **{name: value})
+    with pytest.raises(Failed) as failure:
+        appliance.call("lab.sa_in", **parameters)
+    assert failure.value.code == code
+    assert appliance.call("sas.list")["sas"] == []

@@ -132,6 +132,9 @@ Test(document, good_one_is_read_with_its_defaults)
 	cr_assert_eq(document->tenants[1].peer_count, 1);
 	cr_assert_eq(document->tenants[1].peers[0], 1);
 	cr_assert_eq(document->tenants[1].mac_limit, 5);
+	cr_assert_eq(document_tenant_by_vni(document, 100), &document->tenants[0]);
+	cr_assert_eq(document_tenant_by_vni(document, 200), &document->tenants[1]);
+	cr_assert_null(document_tenant_by_vni(document, 150));
 	document_free(document);
 }
 
