@@ -190,8 +190,7 @@ ParameterizedTestParameters(document, what_makes_no_sense_is_refused_with_its_pl
 	return cr_make_param_array(struct row, rows, sizeof(rows) / sizeof(rows[0]));
 }
 
-ParameterizedTest(
-	struct row *row, document, what_makes_no_sense_is_refused_with_its_place, .init = init, .fini = scratch_remove)
+ParameterizedTest(struct row *row, document, what_makes_no_sense_is_refused_with_its_place)
 {
 	struct error error = {0};
 	json_t *json = parse(good);
