@@ -27,7 +27,7 @@ static inline uint16_t vlan_of(const struct rte_mbuf *mbuf, const uint8_t *frame
 /* What travels in VXLAN is untagged (RFC 7348 section 6.1), and each circuit puts its own tag on. */
 static inline void take_tag_off(struct rte_mbuf *mbuf, uint8_t *frame)
 {
-	memmove(frame + RTE_VLAN_HLEN, frame, 2 * RTE_ETHER_ADDR_LEN);
+	memmove(frame + RTE_VLAN_HLEN, frame, 2 * sizeof(struct rte_ether_addr));
 	mbuf->data_off += RTE_VLAN_HLEN;
 	mbuf->data_len -= RTE_VLAN_HLEN;
 	mbuf->pkt_len = mbuf->data_len;

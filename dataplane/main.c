@@ -78,17 +78,17 @@ static int block_signals(struct dataplane *dataplane)
 static int start_eal(const struct options *options)
 {
 	static char name[] = "pontlevis-dataplane", no_telemetry[] = "--no-telemetry";
-	char **argv = calloc((size_t)options->eal_argc + 3, sizeof(*argv));
-	int argc = 0;
+	static char **argv; /* EAL keeps pointers into it, and permutes it */
+	int argc = 0, result;
 
+	argv = calloc((size_t)options->eal_argc + 3, sizeof(*argv));
 	if (argv == NULL)
 		return fail("out of memory");
 	argv[argc++] = name;
 	argv[argc++] = no_telemetry;
 	for (int i = 1; i < options->eal_argc; i++)
 		argv[argc++] = options->eal_argv[i];
-	int result = rte_eal_init(argc, argv);
-	/* EAL keeps pointers into the arguments, and permutes the array; it lives as long as the process. */
+	result = rte_eal_init(argc, argv);
 	if (result < 0)
 		return fail("EAL cannot start: %s; see its messages above (hugepages, lcores, arguments after --)",
 			rte_strerror(rte_errno));
@@ -173,7 +173,7 @@ static void notify_ready(void)
 
 	if (path == NULL || strlen(path) >= sizeof(address.sun_path) || strlen(path) == 0)
 		return;
-	(void)strcpy(address.sun_path, path);
+	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
 	if (path[0] == '@')
 		address.sun_path[0] = '\0';
 	fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);

@@ -3,6 +3,7 @@
 
 #include <argp.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -87,7 +88,7 @@ static void add_twin(struct argp_state *state, struct options *options, const ch
 		if (strlen(interface + 1) == 0 || strlen(interface + 1) >= sizeof(port->twin))
 			argp_error(state, "--twin '%s': interface names have 1 to %zu characters", argument,
 				sizeof(port->twin) - 1);
-		(void)strcpy(port->twin, interface + 1);
+		(void)snprintf(port->twin, sizeof(port->twin), "%s", interface + 1);
 		return;
 	}
 	argp_error(state, "--twin '%s': no --port of that name stands before it", argument);

@@ -73,8 +73,8 @@ static bool put_tag_on(struct rte_mbuf *mbuf, uint16_t vlan)
 
 	if (unlikely(frame == NULL))
 		return false;
-	memmove(frame, old, 2 * RTE_ETHER_ADDR_LEN);
-	memcpy(frame + 2 * RTE_ETHER_ADDR_LEN, tag, sizeof(tag));
+	memmove(frame, old, 2 * sizeof(struct rte_ether_addr));
+	memcpy(frame + 2 * sizeof(struct rte_ether_addr), tag, sizeof(tag));
 	return true;
 }
 

@@ -66,7 +66,7 @@ static __always_inline __u32 fence_find_ipv6(
 		starts = (const __u64 *)fence_page(pages, starts_page + probe / FENCE_STARTS_PER_PAGE);
 		if (!starts)
 			return 0;
-		starts += (probe & (FENCE_STARTS_PER_PAGE - 1)) * 2;
+		starts += (__u64)(probe & (FENCE_STARTS_PER_PAGE - 1)) * 2;
 		/* The borrow of the 128-bit subtraction address - start. */
 		above = fence_less(low, starts[1]);
 		above = fence_less(high, starts[0]) | (above & ~fence_less(starts[0], high));

@@ -32,7 +32,7 @@ static char *cgroup2_of_line(char *line)
 	char *separator = strstr(line, " - "), *save = NULL, *word = NULL;
 	int i;
 
-	if (!separator || strncmp(separator + 3, "cgroup2 ", 8))
+	if (!separator || strncmp(separator + 3, "cgroup2 ", 8) != 0)
 		return NULL;
 	*separator = '\0';
 	for (i = 0; i < 5; i++) {

@@ -4,6 +4,7 @@
 #include <bpf/libbpf.h>
 #include <net/if.h>
 #include <net/if_arp.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
@@ -47,7 +48,7 @@ int interface_kind(const char *name, enum interface_kind *kind, struct error *er
 
 	if (strlen(name) >= sizeof(request.ifr_name))
 		return error_set(error, ENODEV, NULL, "fence: interface %.64s: name too long", name);
-	strcpy(request.ifr_name, name);
+	(void)snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
 	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0 || ioctl(fd, SIOCGIFHWADDR, &request)) {
 		(void)error_set(error, errno, NULL, "fence: interface %s: %s", name, strerror(errno));

@@ -4,6 +4,7 @@
 #include <bpf/bpf.h>
 #include <dirent.h>
 #include <linux/magic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -46,7 +47,7 @@ int pins_open(const char *directory, struct error *error)
 
 	if (directory[0] != '/' || strlen(directory) >= sizeof(path) - 64)
 		return error_set(error, EINVAL, NULL, "fence: pin directory %.300s is not an absolute path", directory);
-	strcpy(path, directory);
+	(void)snprintf(path, sizeof(path), "%s", directory);
 	while (statfs(path, &status)) {
 		if (errno != ENOENT || parent_of(path))
 			return error_set(error, errno, NULL, "fence: pin directory %.300s: %s", path, strerror(errno));
@@ -55,7 +56,7 @@ int pins_open(const char *directory, struct error *error)
 		return error_set(error, ENODEV, NULL,
 			"fence: pin directory %.300s is not on a BPF file system (mount -t bpf bpf /sys/fs/bpf)",
 			directory);
-	strcpy(path, directory);
+	(void)snprintf(path, sizeof(path), "%s", directory);
 	return make_directories(path, error);
 }
 

@@ -68,10 +68,10 @@ _Static_assert(offsetof(struct sa_in, replay.seen) == 64, "hot part of an inboun
 static inline void sa_prefetch_key(const struct gcm_key_data *key, uint32_t length)
 {
 	const uint8_t *start = (const uint8_t *)key, *end = start + sizeof(*key);
-	uint32_t powers = RTE_MIN((length >> 4) + 2, (uint32_t)(sizeof(*key) / 16 - 15));
+	size_t powers = RTE_MIN((size_t)(length >> 4) + 2, sizeof(*key) / 16 - 15);
 	const uint8_t *line = end - powers * 16;
 
-	for (unsigned int i = 0; i < 4; i++)
+	for (size_t i = 0; i < 4; i++)
 		rte_prefetch0(start + i * RTE_CACHE_LINE_SIZE);
 	for (line = RTE_PTR_ALIGN_FLOOR(line, RTE_CACHE_LINE_SIZE); line < end; line += RTE_CACHE_LINE_SIZE)
 		rte_prefetch0(line);

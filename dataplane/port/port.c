@@ -182,8 +182,8 @@ static int configure(struct port *port, const struct rte_eth_dev_info *info, uns
 		if (result != 0)
 			return fail(port->name, "receive queue %u: %s", queue, rte_strerror(-result));
 	}
-	for (uint16_t queue = 0; queue < workers; queue++) {
-		result = rte_eth_tx_queue_setup(port->ethdev, queue,
+	for (unsigned int queue = 0; queue < workers; queue++) {
+		result = rte_eth_tx_queue_setup(port->ethdev, (uint16_t)queue,
 			(uint16_t)RTE_MIN((unsigned int)TX_DESCRIPTORS, (unsigned int)info->tx_desc_lim.nb_max),
 			(unsigned int)rte_eth_dev_socket_id(port->ethdev), NULL);
 		if (result != 0)

@@ -44,19 +44,19 @@ void rss_read(struct rss *rss, uint16_t ethdev)
 int rss_queue(const struct rss *rss, const struct pont_address *source, const struct pont_address *destination,
 	uint16_t source_port)
 {
-	unsigned int words = source->family == PONT_FAMILY_IPV4 ? 1 : 4;
+	size_t words = source->family == PONT_FAMILY_IPV4 ? 1 : 4;
 	uint32_t tuple[9], word;
 
 	if (!rss->known[source->family == PONT_FAMILY_IPV4 ? 0 : 1])
 		return -1;
-	for (unsigned int i = 0; i < words; i++) {
-		memcpy(&word, source->bytes + 4 * (size_t)i, sizeof(word));
+	for (size_t i = 0; i < words; i++) {
+		memcpy(&word, source->bytes + 4 * i, sizeof(word));
 		tuple[i] = rte_be_to_cpu_32(word);
-		memcpy(&word, destination->bytes + 4 * (size_t)i, sizeof(word));
+		memcpy(&word, destination->bytes + 4 * i, sizeof(word));
 		tuple[words + i] = rte_be_to_cpu_32(word);
 	}
 	tuple[2 * words] = (uint32_t)source_port << 16 | PONT_UDP_PORT_ESP;
-	return rss->queue[rte_softrss(tuple, 2 * words + 1, rss->key) & (rss->table_size - 1u)];
+	return rss->queue[rte_softrss(tuple, (uint32_t)(2 * words + 1), rss->key) & (rss->table_size - 1u)];
 }
 
 uint16_t rss_source_port(const struct rss *rss, const struct pont_address *source,

@@ -15,8 +15,8 @@ enum { RSS_KEY_MAX = 64, RSS_TABLE_MAX = 512 };
 
 struct rss {
 	bool known[2]; /* IPv4, IPv6: the driver hashes addresses and UDP ports of it, and says how */
-	uint8_t key[RSS_KEY_MAX];
-	uint16_t table_size; /* a power of two */
+	uint8_t key[RSS_KEY_MAX] __attribute__((aligned(8))); /* read in words */
+	uint16_t table_size;                                  /* a power of two */
 	uint16_t queue[RSS_TABLE_MAX];
 };
 

@@ -18,6 +18,25 @@ __attribute__((format(printf, 3, 4))) static int fail(struct state_error *error,
 	return code;
 }
 
+int state_check_reserved(uint64_t reserved, const char *message, struct state_error *error)
+{
+	return reserved == 0 ? 0 : fail(error, EINVAL, "%s: reserved fields are not zero", message);
+}
+
+/* Whether all that is not the address proper is zero, as two equal addresses are equal for memcmp(). */
+static bool is_clean(const struct pont_address *address)
+{
+	size_t used = address->family == PONT_FAMILY_IPV6 ? 16 : address->family == PONT_FAMILY_IPV4 ? 4 : 0;
+
+	for (size_t i = 0; i < sizeof(address->reserved); i++)
+		if (address->reserved[i] != 0)
+			return false;
+	for (size_t i = used; i < sizeof(address->bytes); i++)
+		if (address->bytes[i] != 0)
+			return false;
+	return true;
+}
+
 struct state *state_create(void)
 {
 	return calloc(1, sizeof(struct state));
@@ -105,6 +124,8 @@ int state_set_site(struct state *state, const struct pont_link_site *message, st
 		return fail(error, EINVAL, "vtep6 is not an IPv6 address");
 	if (message->vtep4.family == PONT_FAMILY_NONE && message->vtep6.family == PONT_FAMILY_NONE)
 		return fail(error, EINVAL, "the site has no VTEP address");
+	if (!is_clean(&message->vtep4) || !is_clean(&message->vtep6))
+		return fail(error, EINVAL, "SITE: reserved bytes of an address are not zero");
 	state->site = *message;
 	state->has_site = state->site_marked = true;
 	return 0;
@@ -191,6 +212,8 @@ int state_set_peer(struct state *state, const struct pont_link_peer *message, st
 {
 	struct peer *peer;
 
+	if (state_check_reserved(message->reserved, "PEER", error) != 0)
+		return error->code;
 	if (message->peer < 1 || message->peer > PONT_PEERS_MAX)
 		return fail(error, EINVAL, "peer number %u is not between 1 and %d", message->peer, PONT_PEERS_MAX);
 	if (memchr(message->name, 0, sizeof(message->name)) == NULL)
@@ -235,8 +258,11 @@ uint32_t state_need_edge(struct state *state, uint32_t vni, uint16_t peer, struc
 
 int state_set_member(struct state *state, const struct pont_link_member *message, struct state_error *error)
 {
-	uint32_t number = state_need_edge(state, message->vni, message->peer, error);
+	uint32_t number;
 
+	if (state_check_reserved(message->reserved, "MEMBER", error) != 0)
+		return error->code;
+	number = state_need_edge(state, message->vni, message->peer, error);
 	if (number == 0)
 		return error->code;
 	state->edge[number].member = state->edge[number].marked = true;
@@ -262,6 +288,9 @@ int state_set_adjacency(struct state *state, const struct state_limits *limits,
 		message->source.family != message->destination.family)
 		return fail(error, EINVAL, "adjacency of peer %s: source and destination are not of one IP family",
 			peer->name);
+	if (!is_clean(&message->source) || !is_clean(&message->destination))
+		return fail(
+			error, EINVAL, "adjacency of peer %s: reserved bytes of an address are not zero", peer->name);
 	if (message->destination_mac[0] & 1)
 		return fail(error, EINVAL, "adjacency of peer %s: next hop has a group MAC address", peer->name);
 	if (message->path_mtu < 576 || message->path_mtu > UINT16_MAX)

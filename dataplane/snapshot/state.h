@@ -94,6 +94,9 @@ struct state_error {
 	char text[256];
 };
 
+/* Reserved fields are checked, so that they can mean something one day. message: its name. */
+int state_check_reserved(uint64_t reserved, const char *message, struct state_error *error);
+
 /* What a message may refer to, beside the state. */
 struct state_limits {
 	const struct port_set *ports;

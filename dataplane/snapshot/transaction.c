@@ -248,6 +248,8 @@ static int del_sa_in(
 {
 	struct transaction *transaction = configuration->transaction;
 
+	if (state_check_reserved(message->reserved, "SA_IN_DEL", error) != 0)
+		return error->code;
 	if (!room_for_one((void **)&transaction->in_del, transaction->in_del_count, &transaction->in_del_size,
 		    sizeof(*transaction->in_del)))
 		return fail(error, ENOMEM, "out of memory for a delete");
@@ -262,6 +264,8 @@ static int set_sa_out(
 	struct sa_out *sa, *previous;
 	uint32_t edge;
 
+	if (state_check_reserved(message->reserved | message->reserved2, "SA_OUT", error) != 0)
+		return error->code;
 	if (message->spi < 256)
 		return fail(error, EINVAL, "SPI %u is reserved (RFC 4303 section 2.1)", message->spi);
 	if (message->worker >= configuration->plane->worker_count)
@@ -301,6 +305,8 @@ static int del_sa_out(
 	uint32_t edge = tenant != 0 ? state_edge(transaction->candidate, tenant, message->peer) : 0;
 	struct sa_out **sa;
 
+	if (state_check_reserved(message->reserved, "SA_OUT_DEL", error) != 0)
+		return error->code;
 	if (message->worker >= PONT_WORKERS_MAX)
 		return fail(error, EINVAL, "SPI 0x%08x: there is no worker %u", message->spi, message->worker);
 	if (edge == 0)
