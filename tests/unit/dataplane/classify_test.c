@@ -10,7 +10,7 @@ static struct pont_traffic received(uint32_t vni)
 	return rig_counters(&site, vni).access_rx;
 }
 
-Test(classify, gives_untagged_and_tagged_frames_of_one_port_to_different_tenants)
+Case(classify, gives_untagged_and_tagged_frames_of_one_port_to_different_tenants)
 {
 	struct frame frame = frame_of(100, 1, 2), with_tag = tagged(&frame, 10), behind = tagged(&frame, 20);
 
@@ -26,7 +26,7 @@ Test(classify, gives_untagged_and_tagged_frames_of_one_port_to_different_tenants
 	expect_only(RIG_ACCESS1, &behind);
 }
 
-Test(classify, takes_the_tag_off_before_the_frame_is_sealed)
+Case(classify, takes_the_tag_off_before_the_frame_is_sealed)
 {
 	struct frame frame = frame_of(200, 1, 2), with_tag = tagged(&frame, 10), behind = tagged(&frame, 20);
 
@@ -37,7 +37,7 @@ Test(classify, takes_the_tag_off_before_the_frame_is_sealed)
 	expect_nothing(RIG_WAN);
 }
 
-Test(classify, ignores_the_priority_bits_and_takes_vlan_0_for_untagged)
+Case(classify, ignores_the_priority_bits_and_takes_vlan_0_for_untagged)
 {
 	struct frame frame = frame_of(100, 1, 2), priority = tagged(&frame, 7 << 13);
 	struct frame high = tagged(&frame, 5 << 13 | 1 << 12 | 10), behind = tagged(&frame, 20);
@@ -48,7 +48,7 @@ Test(classify, ignores_the_priority_bits_and_takes_vlan_0_for_untagged)
 	expect_only(RIG_ACCESS1, &behind);
 }
 
-Test(classify, takes_off_one_tag_only)
+Case(classify, takes_off_one_tag_only)
 {
 	struct frame frame = frame_of(100, 1, 2), inner = tagged(&frame, 77), outer = tagged(&inner, 10);
 	struct frame behind = tagged(&inner, 20);
@@ -58,7 +58,7 @@ Test(classify, takes_off_one_tag_only)
 	(void)expect_sealed(RIG_MINISTERE, RIG_PEER4, &inner);
 }
 
-Test(classify, reads_the_tag_that_a_driver_took_off)
+Case(classify, reads_the_tag_that_a_driver_took_off)
 {
 	struct frame frame = frame_of(100, 1, 2), behind = tagged(&frame, 20);
 	struct rte_mbuf *mbuf = rig_buffer(&site, frame.bytes, frame.size);
@@ -70,7 +70,7 @@ Test(classify, reads_the_tag_that_a_driver_took_off)
 	expect_only(RIG_ACCESS1, &behind);
 }
 
-Test(classify, counts_bytes_as_on_the_port)
+Case(classify, counts_bytes_as_on_the_port)
 {
 	struct frame frame = frame_of(100, 1, 2), with_tag = tagged(&frame, 10);
 
@@ -81,7 +81,7 @@ Test(classify, counts_bytes_as_on_the_port)
 	cr_expect_eq(rig_counters(&site, RIG_MINISTERE).access_tx.bytes, 104);
 }
 
-Test(classify, drops_vlans_without_circuit)
+Case(classify, drops_vlans_without_circuit)
 {
 	static const uint16_t unknown[] = {1, 9, 11, 20, 4094, 4095, 0xffff};
 	struct frame frame = frame_of(100, 1, 2);
@@ -95,7 +95,7 @@ Test(classify, drops_vlans_without_circuit)
 	cr_expect_eq(rig_drain(&site), 0, "nothing left");
 }
 
-Test(classify, drops_untagged_frames_where_no_circuit_takes_them)
+Case(classify, drops_untagged_frames_where_no_circuit_takes_them)
 {
 	struct frame frame = frame_of(100, 1, 2), with_tag = tagged(&frame, 10);
 
@@ -111,7 +111,7 @@ Test(classify, drops_untagged_frames_where_no_circuit_takes_them)
 	expect_only(RIG_ACCESS1, &frame);
 }
 
-Test(classify, drops_frames_without_a_whole_ethernet_header)
+Case(classify, drops_frames_without_a_whole_ethernet_header)
 {
 	struct frame frame = frame_of(100, 1, 2);
 
@@ -122,7 +122,7 @@ Test(classify, drops_frames_without_a_whole_ethernet_header)
 	cr_expect_eq(rig_drain(&site), 0, "nothing left");
 }
 
-Test(classify, drops_frames_whose_tag_is_cut_short)
+Case(classify, drops_frames_whose_tag_is_cut_short)
 {
 	struct frame frame = frame_of(100, 1, 2), with_tag = tagged(&frame, 10);
 
@@ -142,7 +142,7 @@ static void start_only(void)
 
 TestSuite(classify_unconfigured, .init = start_only, .fini = site_down, .timeout = 60);
 
-Test(classify_unconfigured, drops_everything)
+Case(classify_unconfigured, drops_everything)
 {
 	struct frame frame = frame_of(100, 1, 2), with_tag = tagged(&frame, 10);
 

@@ -54,19 +54,19 @@ static void check_header(uint16_t peer, uint8_t host)
 	cr_expect_arr_eq(opened.frame, frame.bytes, frame.size);
 }
 
-Test(encap, puts_the_adjacency_s_header_in_front_over_ipv4)
+Case(encap, puts_the_adjacency_s_header_in_front_over_ipv4)
 {
 	know_hosts();
 	check_header(RIG_PEER4, HOST4);
 }
 
-Test(encap, puts_the_adjacency_s_header_in_front_over_ipv6_with_a_valid_udp_checksum)
+Case(encap, puts_the_adjacency_s_header_in_front_over_ipv6_with_a_valid_udp_checksum)
 {
 	know_hosts();
 	check_header(RIG_PEER6, HOST6);
 }
 
-Test(encap, carries_frames_of_every_size_and_pads_to_four_bytes)
+Case(encap, carries_frames_of_every_size_and_pads_to_four_bytes)
 {
 	know_hosts();
 	for (size_t size = 14; size <= 1500; size++) {
@@ -83,7 +83,7 @@ Test(encap, carries_frames_of_every_size_and_pads_to_four_bytes)
 	cr_expect_eq(rig_all_drops(&site), 0);
 }
 
-Test(encap, counts_outer_bytes_sent)
+Case(encap, counts_outer_bytes_sent)
 {
 	struct frame frame = frame_of(100, HOST4, 1);
 	uint64_t before;
@@ -111,7 +111,7 @@ static struct frame with_traffic_class(uint16_t type, uint8_t host, uint8_t traf
 }
 
 /* RFC 6040 section 4.1, normal mode: the ECN bits are copied. DSCP stays inside. */
-Test(encap, copies_the_ecn_bits_of_the_tenant_s_packet_and_nothing_else)
+Case(encap, copies_the_ecn_bits_of_the_tenant_s_packet_and_nothing_else)
 {
 	static const uint16_t types[] = {0x0800, 0x86dd, 0x0806, 0x88a8};
 
@@ -130,7 +130,7 @@ Test(encap, copies_the_ecn_bits_of_the_tenant_s_packet_and_nothing_else)
 	}
 }
 
-Test(encap, looks_for_no_ecn_bits_behind_the_end_of_the_frame)
+Case(encap, looks_for_no_ecn_bits_behind_the_end_of_the_frame)
 {
 	know_hosts();
 	for (uint32_t size = 14; size <= 15; size++) {
@@ -145,7 +145,7 @@ Test(encap, looks_for_no_ecn_bits_behind_the_end_of_the_frame)
 	}
 }
 
-Test(encap, drops_what_would_exceed_the_path_mtu)
+Case(encap, drops_what_would_exceed_the_path_mtu)
 {
 	enum { MTU = 1400, OVERHEAD4 = 20 + 8 + 16 + 16 + 2 + 16, OVERHEAD6 = OVERHEAD4 + 20 };
 	uint64_t dropped = 0;
@@ -171,7 +171,7 @@ Test(encap, drops_what_would_exceed_the_path_mtu)
 	expect_drops(RIG_HOPITAL, PONT_DROP_encap_too_big, dropped);
 }
 
-Test(encap, sends_nothing_without_an_sa)
+Case(encap, sends_nothing_without_an_sa)
 {
 	struct pont_link_sa_out_del del = {
 		.vni = RIG_HOPITAL, .peer = RIG_PEER4, .spi = rig_wire_out(RIG_HOPITAL, RIG_PEER4, 0).spi};
@@ -201,7 +201,7 @@ static void configure_without(bool adjacencies, bool with_site)
 	rig_must_commit(&site);
 }
 
-Test(encap, sends_nothing_without_an_adjacency)
+Case(encap, sends_nothing_without_an_adjacency)
 {
 	struct frame frame = frame_of(100, HOST4, 1);
 
@@ -211,7 +211,7 @@ Test(encap, sends_nothing_without_an_adjacency)
 	expect_nothing(RIG_WAN);
 }
 
-Test(encap, sends_nothing_before_the_site_has_an_address)
+Case(encap, sends_nothing_before_the_site_has_an_address)
 {
 	struct frame frame = frame_of(100, HOST4, 1);
 
@@ -221,7 +221,7 @@ Test(encap, sends_nothing_before_the_site_has_an_address)
 	expect_nothing(RIG_WAN);
 }
 
-Test(encap, follows_an_adjacency_that_changes)
+Case(encap, follows_an_adjacency_that_changes)
 {
 	struct frame frame = frame_of(100, HOST4, 1);
 	struct pont_link_adjacency adjacency = rig_adjacency(RIG_PEER4, PONT_FAMILY_IPV6, 1500);
@@ -244,7 +244,7 @@ static void jumbo_up(void)
 
 TestSuite(encap_jumbo, .init = jumbo_up, .fini = site_down, .timeout = 60);
 
-Test(encap_jumbo, carries_frames_up_to_9018_bytes)
+Case(encap_jumbo, carries_frames_up_to_9018_bytes)
 {
 	know_hosts();
 	for (size_t size = PONT_FRAME_MAX - 20; size <= PONT_FRAME_MAX; size++) {

@@ -14,7 +14,7 @@ static void set_policy(uint64_t revision, bool allowed)
 	rig_must_commit(&site);
 }
 
-Test(fence, lets_pass_what_the_policy_allows)
+Case(fence, lets_pass_what_the_policy_allows)
 {
 	struct frame frame = broadcast_from(1);
 
@@ -25,7 +25,7 @@ Test(fence, lets_pass_what_the_policy_allows)
 	cr_expect_eq(site.plane.worker[0]->denial.count, 0);
 }
 
-Test(fence, stops_what_the_policy_denies_from_the_next_round_on)
+Case(fence, stops_what_the_policy_denies_from_the_next_round_on)
 {
 	struct frame frame = broadcast_from(1);
 
@@ -40,7 +40,7 @@ Test(fence, stops_what_the_policy_denies_from_the_next_round_on)
 	(void)expect_sealed(RIG_HOPITAL, RIG_PEER6, &frame);
 }
 
-Test(fence, stops_one_peer_and_lets_the_other_pass)
+Case(fence, stops_one_peer_and_lets_the_other_pass)
 {
 	struct frame frame = broadcast_from(1);
 	struct pont_link_adjacency adjacency = rig_adjacency(RIG_PEER4, PONT_FAMILY_IPV4, 1500);
@@ -62,7 +62,7 @@ Test(fence, stops_one_peer_and_lets_the_other_pass)
 	cr_expect_arr_eq(&denial->destination, &adjacency.destination, sizeof(adjacency.destination));
 }
 
-Test(fence, notes_an_unlisted_ipv6_destination)
+Case(fence, notes_an_unlisted_ipv6_destination)
 {
 	struct frame frame = broadcast_from(1);
 	struct pont_link_adjacency adjacency = rig_adjacency(RIG_PEER6, PONT_FAMILY_IPV6, 1500);
@@ -79,7 +79,7 @@ Test(fence, notes_an_unlisted_ipv6_destination)
 	cr_expect_arr_eq(&denial->destination, &adjacency.destination, sizeof(adjacency.destination));
 }
 
-Test(fence, is_asked_once_per_peer_and_round)
+Case(fence, is_asked_once_per_peer_and_round)
 {
 	struct frame frame = broadcast_from(1), with_tag = tagged(&frame, 10);
 
@@ -100,7 +100,7 @@ static void start_only(void)
 
 TestSuite(fence_unset, .init = start_only, .fini = site_down, .timeout = 60);
 
-Test(fence_unset, lets_nothing_leave_before_the_first_policy)
+Case(fence_unset, lets_nothing_leave_before_the_first_policy)
 {
 	struct frame frame = broadcast_from(1);
 

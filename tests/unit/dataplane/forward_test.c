@@ -34,7 +34,7 @@ static void expect_flooded(const struct frame *frame)
 	expect_nothing(RIG_ACCESS0);
 }
 
-Test(forward, floods_what_it_does_not_know_to_circuits_and_sites)
+Case(forward, floods_what_it_does_not_know_to_circuits_and_sites)
 {
 	struct frame unknown = frame_of(300, 9, 1), broadcast = broadcast_from(1), multicast = frame_of(300, 9, 1);
 
@@ -50,7 +50,7 @@ Test(forward, floods_what_it_does_not_know_to_circuits_and_sites)
 	cr_expect_eq(rig_all_drops(&site), 0);
 }
 
-Test(forward, sends_to_a_known_host_only)
+Case(forward, sends_to_a_known_host_only)
 {
 	struct frame to_port = frame_of(100, 1, 2), to_peer = frame_of(101, 3, 2), to_other = frame_of(102, 4, 2);
 
@@ -70,7 +70,7 @@ Test(forward, sends_to_a_known_host_only)
 	cr_expect_eq(rig_all_drops(&site), 0);
 }
 
-Test(forward, delivers_from_the_wan_to_a_known_host_only)
+Case(forward, delivers_from_the_wan_to_a_known_host_only)
 {
 	struct frame inside = frame_of(100, 1, 7), sealed = sealed_by(RIG_PEER4, RIG_HOPITAL, 1, &inside);
 
@@ -81,7 +81,7 @@ Test(forward, delivers_from_the_wan_to_a_known_host_only)
 	expect_nothing(RIG_WAN);
 }
 
-Test(forward, keeps_tenants_with_equal_addresses_apart)
+Case(forward, keeps_tenants_with_equal_addresses_apart)
 {
 	/* Host 1: behind access1 for one tenant, behind peer 1 for the other. */
 	struct frame frame = frame_of(100, 1, 2), with_tag = tagged(&frame, 10);
@@ -97,7 +97,7 @@ Test(forward, keeps_tenants_with_equal_addresses_apart)
 	expect_nothing(RIG_WAN);
 }
 
-Test(forward, sends_nothing_from_the_wan_back_to_the_wan)
+Case(forward, sends_nothing_from_the_wan_back_to_the_wan)
 {
 	struct frame broadcast = broadcast_from(5), unknown = frame_of(100, 9, 5), known = frame_of(100, 6, 5);
 	struct frame sealed = sealed_by(RIG_PEER4, RIG_HOPITAL, 1, &broadcast);
@@ -121,7 +121,7 @@ Test(forward, sends_nothing_from_the_wan_back_to_the_wan)
 	cr_expect_eq(rig_drain(&site), 0, "nothing left");
 }
 
-Test(forward, drops_what_would_go_back_where_it_came_from)
+Case(forward, drops_what_would_go_back_where_it_came_from)
 {
 	struct frame frame = frame_of(100, 1, 2);
 
@@ -131,7 +131,7 @@ Test(forward, drops_what_would_go_back_where_it_came_from)
 	cr_expect_eq(rig_drain(&site), 0, "nothing left");
 }
 
-Test(forward, drops_frames_with_a_group_or_zero_source_and_learns_nothing_from_them)
+Case(forward, drops_frames_with_a_group_or_zero_source_and_learns_nothing_from_them)
 {
 	static const uint8_t bad[][6] = {{0x01, 0, 0, 0, 0, 1}, {0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, {0},
 		{0x33, 0x33, 0, 0, 0, 1}, {0x01, 0x80, 0xc2, 0, 0, 0}};
@@ -147,7 +147,7 @@ Test(forward, drops_frames_with_a_group_or_zero_source_and_learns_nothing_from_t
 	cr_expect_eq(site.configuration.state->tenant[1].macs, 0);
 }
 
-Test(forward, never_bridges_link_local_addresses_of_802_1q)
+Case(forward, never_bridges_link_local_addresses_of_802_1q)
 {
 	for (unsigned int last = 0; last < 16; last++) {
 		struct frame frame = frame_of(100, 1, 2);
@@ -159,7 +159,7 @@ Test(forward, never_bridges_link_local_addresses_of_802_1q)
 	cr_expect_eq(rig_drain(&site), 0, "nothing left");
 }
 
-Test(forward, bridges_the_group_addresses_next_to_the_reserved_ones)
+Case(forward, bridges_the_group_addresses_next_to_the_reserved_ones)
 {
 	static const uint8_t near[][6] = {{0x01, 0x80, 0xc2, 0, 0, 0x10}, {0x01, 0x80, 0xc2, 0, 1, 0},
 		{0x01, 0x80, 0xc3, 0, 0, 0}, {0x03, 0x80, 0xc2, 0, 0, 0}};
@@ -174,7 +174,7 @@ Test(forward, bridges_the_group_addresses_next_to_the_reserved_ones)
 	cr_expect_eq(rig_all_drops(&site), 0);
 }
 
-Test(forward, drops_a_flooded_frame_that_has_nowhere_to_go)
+Case(forward, drops_a_flooded_frame_that_has_nowhere_to_go)
 {
 	struct frame frame = frame_of(100, 1, 2);
 
@@ -187,7 +187,7 @@ Test(forward, drops_a_flooded_frame_that_has_nowhere_to_go)
 	expect_drops(RIG_HOPITAL, PONT_DROP_forward_no_destination, 1);
 }
 
-Test(forward, counts_copies_that_found_no_buffer)
+Case(forward, counts_copies_that_found_no_buffer)
 {
 	struct frame frame = broadcast_from(1);
 	struct rte_mbuf *hoard[1024];
@@ -203,7 +203,7 @@ Test(forward, counts_copies_that_found_no_buffer)
 	cr_expect_eq(rig_drain(&site), 1);
 }
 
-Test(forward, notices_a_host_that_moved)
+Case(forward, notices_a_host_that_moved)
 {
 	struct frame frame = frame_of(100, 1, 2);
 
@@ -218,7 +218,7 @@ Test(forward, notices_a_host_that_moved)
 	expect_nothing(RIG_WAN);
 }
 
-Test(forward, notices_a_host_that_came_back_at_once)
+Case(forward, notices_a_host_that_came_back_at_once)
 {
 	struct frame frame = frame_of(100, 1, 2);
 
@@ -233,7 +233,7 @@ Test(forward, notices_a_host_that_came_back_at_once)
 	expect_nothing(RIG_WAN);
 }
 
-Test(forward, learns_no_more_addresses_than_the_tenant_may_have)
+Case(forward, learns_no_more_addresses_than_the_tenant_may_have)
 {
 	struct frame to_first = frame_of(100, 1, 200), to_last = frame_of(100, 101, 200);
 
@@ -248,7 +248,7 @@ Test(forward, learns_no_more_addresses_than_the_tenant_may_have)
 	expect_flooded(&to_last);
 }
 
-Test(forward, forgets_a_host_whose_circuit_was_given_to_another_tenant)
+Case(forward, forgets_a_host_whose_circuit_was_given_to_another_tenant)
 {
 	struct frame frame = frame_of(100, 1, 2);
 
@@ -269,7 +269,7 @@ Test(forward, forgets_a_host_whose_circuit_was_given_to_another_tenant)
 }
 
 /* A tenant with so many circuits that one burst of broadcasts fills the lanes several times. */
-Test(forward, floods_a_whole_burst_to_many_circuits_in_order)
+Case(forward, floods_a_whole_burst_to_many_circuits_in_order)
 {
 	enum { CIRCUITS = 15, FRAMES = BURST_MAX };
 	struct frame left;
@@ -300,4 +300,28 @@ Test(forward, floods_a_whole_burst_to_many_circuits_in_order)
 	for (unsigned int vlan = 1; vlan <= CIRCUITS; vlan++)
 		cr_expect_eq(next[vlan], FRAMES, "VLAN %u: %u frames", vlan, next[vlan]);
 	cr_expect_eq(rig_counters(&site, RIG_HOPITAL).copies, FRAMES * (CIRCUITS - 1));
+}
+
+Case(forward, floods_a_frame_to_more_circuits_than_a_lane_holds)
+{
+	enum { CIRCUITS = 3 * LANE_MAX };
+	struct frame frame = broadcast_from(1), left;
+	unsigned int count[CIRCUITS + 1] = {0};
+
+	rig_begin(&site, true);
+	rig_set_site(&site);
+	rig_set_tenant(&site, RIG_HOPITAL);
+	rig_set_circuit(&site, RIG_ACCESS0, 0, RIG_HOPITAL);
+	for (uint16_t vlan = 1; vlan <= CIRCUITS; vlan++)
+		rig_set_circuit(&site, RIG_ACCESS1, vlan, RIG_HOPITAL);
+	rig_must_commit(&site);
+	arrive(RIG_ACCESS0, &frame);
+	while (rig_take(&site, RIG_ACCESS1, &left)) {
+		unsigned int vlan = (unsigned int)(left.bytes[14] << 8 | left.bytes[15]);
+
+		cr_assert(vlan >= 1 && vlan <= CIRCUITS);
+		count[vlan]++;
+	}
+	for (unsigned int vlan = 1; vlan <= CIRCUITS; vlan++)
+		cr_expect_eq(count[vlan], 1, "VLAN %u: %u frames", vlan, count[vlan]);
 }

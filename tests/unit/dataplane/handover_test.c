@@ -29,7 +29,7 @@ static struct pont_worker_counters *counters(unsigned int worker)
 	return &site.plane.worker[worker]->counters;
 }
 
-Test(handover, carries_a_packet_on_the_wrong_worker_to_the_owner_of_its_sa)
+Case(handover, carries_a_packet_on_the_wrong_worker_to_the_owner_of_its_sa)
 {
 	struct frame frame = sealed_for(1, 1);
 
@@ -50,7 +50,7 @@ Test(handover, carries_a_packet_on_the_wrong_worker_to_the_owner_of_its_sa)
 	cr_expect_eq(rig_all_drops(&site), 0);
 }
 
-Test(handover, works_in_both_directions_and_leaves_the_right_worker_alone)
+Case(handover, works_in_both_directions_and_leaves_the_right_worker_alone)
 {
 	struct frame to0 = sealed_for(0, 1), to1 = sealed_for(1, 1);
 
@@ -67,7 +67,7 @@ Test(handover, works_in_both_directions_and_leaves_the_right_worker_alone)
 	cr_expect_eq(rig_all_drops(&site), 0);
 }
 
-Test(handover, keeps_one_replay_window_whatever_worker_receives)
+Case(handover, keeps_one_replay_window_whatever_worker_receives)
 {
 	struct frame frame = sealed_for(1, 1);
 
@@ -78,7 +78,7 @@ Test(handover, keeps_one_replay_window_whatever_worker_receives)
 	cr_expect_eq(rig_drain(&site), 2);
 }
 
-Test(handover, drops_a_packet_whose_sa_went_while_it_was_under_way)
+Case(handover, drops_a_packet_whose_sa_went_while_it_was_under_way)
 {
 	struct frame frame = sealed_for(1, 1);
 	struct pont_link_sa_in_del del = {.spi = rig_wire_in(RIG_HOPITAL, RIG_PEER4, 1).spi};
@@ -94,7 +94,30 @@ Test(handover, drops_a_packet_whose_sa_went_while_it_was_under_way)
 		(unsigned long)rig_counters(&site, 0).wan_rx.bytes);
 }
 
-Test(handover, drops_what_the_owner_s_ring_does_not_take)
+Case(handover, drops_a_packet_whose_sa_changed_owner_while_it_was_under_way)
+{
+	struct frame frame = sealed_for(1, 1);
+	struct pont_link_sa_in sa = rig_sa_in(RIG_HOPITAL, RIG_PEER4, 1);
+	struct pont_link_sa_in_del del = {.spi = sa.spi};
+
+	rig_give_to(&site, RIG_WAN, 0, frame.bytes, frame.size);
+	(void)worker_round(site.plane.worker[0]);
+	rig_begin(&site, false);
+	rig_must(&site, PONT_LINK_SA_IN_DEL, del);
+	rig_must_commit(&site);
+	sa.worker = 0;
+	rig_begin(&site, false);
+	rig_must(&site, PONT_LINK_SA_IN_SET, sa);
+	rig_must_commit(&site);
+	(void)worker_round(site.plane.worker[1]);
+	expect_drops(0, PONT_DROP_steer_unknown_spi, 1);
+	rig_give_to(&site, RIG_WAN, 0, frame.bytes, frame.size);
+	(void)worker_round(site.plane.worker[0]);
+	expect_only(RIG_ACCESS0, &inside);
+	expect_only(RIG_ACCESS1, &inside);
+}
+
+Case(handover, drops_what_the_owner_s_ring_does_not_take)
 {
 	unsigned int room = rte_ring_get_capacity(site.plane.worker[1]->inbox), given = room + 100;
 	struct frame frame = sealed_for(1, 1);
@@ -112,7 +135,7 @@ Test(handover, drops_what_the_owner_s_ring_does_not_take)
 	cr_expect_eq(rig_drops(&site, RIG_HOPITAL, PONT_DROP_open_replay_duplicate), room - 1);
 }
 
-Test(handover, two_workers_seal_with_sas_of_their_own)
+Case(handover, two_workers_seal_with_sas_of_their_own)
 {
 	struct wire_sa sa[2] = {rig_wire_out(RIG_HOPITAL, RIG_PEER4, 0), rig_wire_out(RIG_HOPITAL, RIG_PEER4, 1)};
 

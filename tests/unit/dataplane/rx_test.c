@@ -16,7 +16,7 @@ static void arrive_scattered(enum rig_port port, const struct frame *frame)
 	rig_round(&site);
 }
 
-Test(rx, drops_frames_scattered_over_several_buffers)
+Case(rx, drops_frames_scattered_over_several_buffers)
 {
 	struct frame frame = frame_of(1000, 1, 2), sealed = sealed_by(RIG_PEER4, RIG_HOPITAL, 1, &frame);
 
@@ -29,7 +29,7 @@ Test(rx, drops_frames_scattered_over_several_buffers)
 	cr_expect_eq(rig_drain(&site), 0, "nothing left");
 }
 
-Test(rx, carries_on_with_the_rest_of_the_burst)
+Case(rx, carries_on_with_the_rest_of_the_burst)
 {
 	struct frame first = frame_of(100, 1, 2), second = frame_of(101, 1, 2), third = frame_of(102, 1, 2);
 	struct rte_mbuf *head = rig_buffer(&site, second.bytes, 60), *tail = rig_buffer(&site, second.bytes, 41);
@@ -44,7 +44,7 @@ Test(rx, carries_on_with_the_rest_of_the_burst)
 	expect_drops(0, PONT_DROP_rx_oversized, 1);
 }
 
-Test(rx, takes_more_frames_than_a_burst_in_several_rounds_and_in_order)
+Case(rx, takes_more_frames_than_a_burst_in_several_rounds_and_in_order)
 {
 	enum { FRAMES = 200 };
 

@@ -21,7 +21,7 @@ static struct wire_opened open_next(uint32_t vni, uint16_t peer, uint32_t sequen
 	return opened;
 }
 
-Test(seal, numbers_the_packets_of_each_sa_from_one)
+Case(seal, numbers_the_packets_of_each_sa_from_one)
 {
 	struct frame frame = broadcast_from(1), with_tag = tagged(&frame, 10);
 
@@ -36,7 +36,7 @@ Test(seal, numbers_the_packets_of_each_sa_from_one)
 	cr_expect_eq(expect_sealed(RIG_MINISTERE, RIG_PEER6, &frame), 1);
 }
 
-Test(seal, numbers_a_burst_without_gaps)
+Case(seal, numbers_a_burst_without_gaps)
 {
 	struct frame frame = broadcast_from(1);
 
@@ -49,7 +49,7 @@ Test(seal, numbers_a_burst_without_gaps)
 	}
 }
 
-Test(seal, takes_the_sequence_number_for_the_explicit_iv)
+Case(seal, takes_the_sequence_number_for_the_explicit_iv)
 {
 	struct frame frame = broadcast_from(1);
 	struct wire_opened opened;
@@ -61,7 +61,7 @@ Test(seal, takes_the_sequence_number_for_the_explicit_iv)
 	cr_expect_arr_eq(opened.iv, ((const uint8_t[]){0, 0, 0x12, 0x34, 0x56, 0x78, 0x9a, 0xbc}), 8);
 }
 
-Test(seal, counts_on_across_two_to_the_thirty_second)
+Case(seal, counts_on_across_two_to_the_thirty_second)
 {
 	struct frame frame = broadcast_from(1);
 
@@ -76,7 +76,7 @@ Test(seal, counts_on_across_two_to_the_thirty_second)
 	}
 }
 
-Test(seal, stops_at_the_hard_limit_of_packets)
+Case(seal, stops_at_the_hard_limit_of_packets)
 {
 	struct frame frame = broadcast_from(1);
 	struct sa_out *sa = rig_live_sa_out(&site, RIG_HOPITAL, RIG_PEER4, 0);
@@ -95,7 +95,7 @@ Test(seal, stops_at_the_hard_limit_of_packets)
 	expect_drops(RIG_HOPITAL, PONT_DROP_seal_sa_expired, 2);
 }
 
-Test(seal, stops_in_the_middle_of_a_burst)
+Case(seal, stops_in_the_middle_of_a_burst)
 {
 	struct frame frame = broadcast_from(1);
 
@@ -114,7 +114,7 @@ Test(seal, stops_in_the_middle_of_a_burst)
 	expect_drops(RIG_HOPITAL, PONT_DROP_seal_sa_expired, 13);
 }
 
-Test(seal, stops_at_the_hard_limit_of_bytes)
+Case(seal, stops_at_the_hard_limit_of_bytes)
 {
 	struct frame frame = broadcast_from(1);
 
@@ -126,7 +126,7 @@ Test(seal, stops_at_the_hard_limit_of_bytes)
 	expect_drops(RIG_HOPITAL, PONT_DROP_seal_sa_expired, 1);
 }
 
-Test(seal, stops_at_the_hard_limit_of_time)
+Case(seal, stops_at_the_hard_limit_of_time)
 {
 	struct frame frame = broadcast_from(1);
 	struct sa_out *sa = rig_live_sa_out(&site, RIG_HOPITAL, RIG_PEER4, 0);
@@ -140,7 +140,7 @@ Test(seal, stops_at_the_hard_limit_of_time)
 	expect_drops(RIG_HOPITAL, PONT_DROP_seal_sa_expired, 1);
 }
 
-Test(seal, leaves_young_sas_alone)
+Case(seal, leaves_young_sas_alone)
 {
 	struct frame frame = broadcast_from(1);
 
@@ -150,7 +150,7 @@ Test(seal, leaves_young_sas_alone)
 	cr_expect_eq(rig_all_drops(&site), 0);
 }
 
-Test(seal, never_sends_the_plain_frame)
+Case(seal, never_sends_the_plain_frame)
 {
 	uint8_t needle[32];
 

@@ -16,10 +16,14 @@ void site_up(void)
 	site_up_with(&(struct rig_options){0});
 }
 
-void site_down(void)
+void expect_in_order(void)
 {
 	cr_expect(rig_books_balance(&site), "the books do not balance");
 	cr_expect_eq(rig_lost_buffers(&site), 0, "%u buffers are lost", rig_lost_buffers(&site));
+}
+
+void site_down(void)
+{
 	rig_stop(&site);
 }
 

@@ -12,8 +12,19 @@ extern struct rig site;
 /* A configured site with one worker (site_up), or as the options say. */
 void site_up(void);
 void site_up_with(const struct rig_options *options);
-/* The books balance for every tenant and no buffer is lost; then takes it down. */
 void site_down(void);
+/* The books balance for every tenant, and no buffer is lost. */
+void expect_in_order(void);
+
+/* A test at whose end that is checked. Not in site_down(), whose failures Criterion does not count. */
+#define Case(suite, name)                                                                                              \
+	static void suite##_##name##_case(void);                                                                       \
+	Test(suite, name)                                                                                              \
+	{                                                                                                              \
+		suite##_##name##_case();                                                                               \
+		expect_in_order();                                                                                     \
+	}                                                                                                              \
+	static void suite##_##name##_case(void)
 
 /* An Ethernet frame between two hosts of a tenant; the last bytes of their MAC addresses. */
 struct frame frame_of(size_t size, uint8_t destination, uint8_t source);

@@ -40,7 +40,7 @@ static void expect_refused(const struct frame *frame, enum pont_drop reason)
 	cr_expect_eq(rig_drain(&site), 0, "something left");
 }
 
-Test(steer, takes_esp_in_udp_over_ipv4_and_ipv6)
+Case(steer, takes_esp_in_udp_over_ipv4_and_ipv6)
 {
 	struct frame frame = good(RIG_PEER4, 1);
 
@@ -50,7 +50,7 @@ Test(steer, takes_esp_in_udp_over_ipv4_and_ipv6)
 	cr_expect_eq(rig_counters(&site, RIG_HOPITAL).wan_rx.packets, 2);
 }
 
-Test(steer, ignores_what_lies_behind_the_packet)
+Case(steer, ignores_what_lies_behind_the_packet)
 {
 	struct frame frame = good(RIG_PEER4, 1);
 	uint32_t size = frame.size;
@@ -72,7 +72,7 @@ Test(steer, ignores_what_lies_behind_the_packet)
 	expect_delivered(&frame);
 }
 
-Test(steer, takes_packets_with_ip_options)
+Case(steer, takes_packets_with_ip_options)
 {
 	struct frame frame = good(RIG_PEER4, 1), with_options = frame;
 
@@ -84,7 +84,7 @@ Test(steer, takes_packets_with_ip_options)
 	expect_delivered(&with_options);
 }
 
-Test(steer, takes_any_source_address_and_port)
+Case(steer, takes_any_source_address_and_port)
 {
 	struct frame frame = good(RIG_PEER4, 1);
 
@@ -129,7 +129,7 @@ static const struct {
 	{"an empty slot", PONT_DROP_steer_unknown_spi, {{UDP4 + 11, 0xff}}},
 };
 
-Test(steer, refuses_what_is_not_esp_in_udp_for_this_site_over_ipv4)
+Case(steer, refuses_what_is_not_esp_in_udp_for_this_site_over_ipv4)
 {
 	for (unsigned int i = 0; i < sizeof(changes4) / sizeof(changes4[0]); i++) {
 		struct frame frame = good(RIG_PEER4, 1);
@@ -165,7 +165,7 @@ static const struct {
 	{"another SPI", PONT_DROP_steer_unknown_spi, {{UDP6 + 8, 0x77}}},
 };
 
-Test(steer, refuses_what_is_not_esp_in_udp_for_this_site_over_ipv6)
+Case(steer, refuses_what_is_not_esp_in_udp_for_this_site_over_ipv6)
 {
 	for (unsigned int i = 0; i < sizeof(changes6) / sizeof(changes6[0]); i++) {
 		struct frame frame = good(RIG_PEER6, 1);
@@ -177,7 +177,7 @@ Test(steer, refuses_what_is_not_esp_in_udp_for_this_site_over_ipv6)
 	}
 }
 
-Test(steer, refuses_ike)
+Case(steer, refuses_ike)
 {
 	/* RFC 3948 section 2.3: four zero bytes where an SPI would be. */
 	struct wire_outer outer = rig_outer_from(RIG_PEER4);
@@ -204,7 +204,7 @@ static void cut_everywhere(uint16_t peer)
 	}
 }
 
-Test(steer, refuses_a_packet_cut_at_any_byte)
+Case(steer, refuses_a_packet_cut_at_any_byte)
 {
 	struct frame frame;
 
@@ -215,7 +215,7 @@ Test(steer, refuses_a_packet_cut_at_any_byte)
 	cr_expect_eq(rig_drain(&site), 2, "the whole one is delivered");
 }
 
-Test(steer, counts_what_it_refuses_as_received_bytes_of_nobody)
+Case(steer, counts_what_it_refuses_as_received_bytes_of_nobody)
 {
 	struct frame frame = good(RIG_PEER4, 1);
 
@@ -226,7 +226,7 @@ Test(steer, counts_what_it_refuses_as_received_bytes_of_nobody)
 	cr_expect_eq(rig_counters(&site, RIG_HOPITAL).wan_rx.packets, 0);
 }
 
-Test(steer, takes_nothing_when_the_site_has_no_address)
+Case(steer, takes_nothing_when_the_site_has_no_address)
 {
 	struct frame over4 = good(RIG_PEER4, 1), over6 = good(RIG_PEER6, 1);
 

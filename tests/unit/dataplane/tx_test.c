@@ -3,7 +3,7 @@
 
 TestSuite(tx, .init = site_up, .fini = site_down, .timeout = 60);
 
-Test(tx, puts_the_circuit_s_tag_on)
+Case(tx, puts_the_circuit_s_tag_on)
 {
 	struct frame inside = broadcast_from(7), sealed = sealed_by(RIG_PEER4, RIG_MINISTERE, 1, &inside);
 	struct frame on0 = tagged(&inside, 10), on1 = tagged(&inside, 20);
@@ -15,7 +15,7 @@ Test(tx, puts_the_circuit_s_tag_on)
 	cr_expect_eq(rig_counters(&site, RIG_MINISTERE).access_tx.bytes, 2 * 68);
 }
 
-Test(tx, drops_tenant_frames_longer_than_the_access_port_takes)
+Case(tx, drops_tenant_frames_longer_than_the_access_port_takes)
 {
 	uint64_t sequence = 1, too_long = 0;
 
@@ -45,7 +45,7 @@ static void small_queues_up(void)
 
 TestSuite(tx_queue, .init = small_queues_up, .fini = site_down, .timeout = 60);
 
-Test(tx_queue, drops_what_a_full_port_does_not_take_and_keeps_the_order_of_the_rest)
+Case(tx_queue, drops_what_a_full_port_does_not_take_and_keeps_the_order_of_the_rest)
 {
 	struct pont_tenant_counters counters;
 
