@@ -32,9 +32,11 @@ __attribute__((format(printf, 3, 4))) static int fail(struct reader *reader, int
 	va_list arguments;
 
 	va_start(arguments, format);
+	/* clang-tidy 14 loses sight of va_start() here. NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized) */
 	(void)vsnprintf(text, sizeof(text), format, arguments);
 	va_end(arguments);
-	return error_set(reader->error, code, "/fence/dataset", "%.100s:%u: %s", reader->path, reader->line, text);
+	(void)error_set(reader->error, code, "/fence/dataset", "%.100s:%u: %s", reader->path, reader->line, text);
+	return -1;
 }
 
 /* The start of a field as it may stand in a message: plain ASCII, whatever the file holds. */
@@ -268,8 +270,10 @@ static int split(struct reader *reader, char *line, char *fields[FIELDS])
 	int count = 0;
 
 	for (;;) {
-		if (count == FIELDS)
-			return fail(reader, EINVAL, "more than %d fields", FIELDS);
+		if (count == FIELDS) {
+			(void)fail(reader, EINVAL, "more than %d fields", FIELDS);
+			return -1;
+		}
 		fields[count++] = out = in;
 		if (*in == '"') {
 			for (in++; *in && (in[0] != '"' || in[1] == '"'); in++) {
@@ -277,16 +281,22 @@ static int split(struct reader *reader, char *line, char *fields[FIELDS])
 					in++;
 				*out++ = *in;
 			}
-			if (!*in)
-				return fail(reader, EINVAL, "quote of field %d is not closed on the line", count);
+			if (!*in) {
+				(void)fail(reader, EINVAL, "quote of field %d is not closed on the line", count);
+				return -1;
+			}
 			in++;
-			if (*in && *in != ',')
-				return fail(reader, EINVAL, "field %d goes on behind its closing quote", count);
+			if (*in && *in != ',') {
+				(void)fail(reader, EINVAL, "field %d goes on behind its closing quote", count);
+				return -1;
+			}
 		} else {
-			for (; *in && *in != ','; in++)
-				if (*in == '"')
-					return fail(
-						reader, EINVAL, "quote inside field %d, which is not quoted", count);
+			for (; *in && *in != ','; in++) {
+				if (*in == '"') {
+					(void)fail(reader, EINVAL, "quote inside field %d, which is not quoted", count);
+					return -1;
+				}
+			}
 			out = in;
 		}
 		if (!*in) {
@@ -303,7 +313,7 @@ static int read_header(struct reader *reader, char *const fields[FIELDS], int co
 	int i;
 
 	for (i = 0; i < FIELDS; i++)
-		if (i >= count || strcmp(fields[i], field_names[i]))
+		if (i >= count || strcmp(fields[i], field_names[i]) != 0)
 			return fail(
 				reader, EINVAL, "first line is not the header prefix,location,operator,jurisdiction");
 	reader->has_header = true;
@@ -349,7 +359,7 @@ static int read_record(struct reader *reader, char *const fields[FIELDS], int co
 /* line ends with NUL instead of its line break. */
 static int read_line(struct reader *reader, char *line, size_t length)
 {
-	char *fields[FIELDS];
+	char *fields[FIELDS] = {NULL};
 	int count;
 
 	if (length > DATASET_LINE_MAX)
