@@ -2,7 +2,6 @@
 """What the lab borrows from the machine and gives back: hugepages, a cgroup, a bpffs, and the right to run alone."""
 import contextlib
 import fcntl
-import json
 import os
 import time
 
@@ -137,7 +136,7 @@ class Lock:
                     break
             file.close()
         file.truncate(0)
-        file.write(json.dumps({"pid": os.getpid(), "doing": purpose}))
+        file.write(f"{purpose}, process {os.getpid()}")
         file.flush()
         self.file = file
 

@@ -85,8 +85,13 @@ class Lab:
     def adjacencies_resolved(self):
         return all(peer["adjacency"] for site in self for peer in site.cli("peers")["peers"])
 
+    def members_agreed(self):
+        return all(peer["member"] for site in self for tenant in site.cli("tenants")["tenants"]
+                   for peer in tenant["peers"])
+
     def ready(self):
-        return self.sessions_up() and self.sas_complete() and self.adjacencies_resolved()
+        return (self.sessions_up() and self.members_agreed() and self.sas_complete() and
+                self.adjacencies_resolved())
 
 
 def wait_until(condition, patience):
