@@ -272,6 +272,7 @@ Test(intruder, in_numbers_does_not_keep_the_peer_out)
 	audits = site_audits(par2, "handshake_failed", "");
 	cr_assert_leq(audits, KEYS_AUDIT_BURST + 3);
 	cr_assert_eq(keys_stranger_failures(par2->keys), CROWD);
+	cr_assert_eq(par2->keys->strangers, 0, "places that are not given back");
 	for (unsigned int i = 0; i < CROWD; i++)
 		raw_close(&raw[i]);
 }

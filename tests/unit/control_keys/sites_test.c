@@ -296,9 +296,18 @@ Test(sites, notice_a_peer_that_falls_silent)
 	relay_close(relay);
 }
 
+static void count_any_sa(void *context, const struct keys_sa_status *sa)
+{
+	unsigned int *count = context;
+
+	(void)sa;
+	++*count;
+}
+
 Test(sites, start_anew_with_everybody_after_a_dataplane_restart)
 {
 	struct site_sa before[2];
+	unsigned int listed = 0;
 
 	start_two();
 	before[0] = *site_find(par1, OUT, 100, 2, 0);
@@ -309,6 +318,8 @@ Test(sites, start_anew_with_everybody_after_a_dataplane_restart)
 	cr_assert_neq(site_session(par1, par2), KEYS_SESSION_UP);
 	site_new_dataplane(par2);
 	keys_dataplane(par2->keys, &par2->hello);
+	keys_sas(par2->keys, count_any_sa, &listed);
+	cr_assert_eq(listed, 0, "SAs of the old dataplane are listed");
 	WAIT_FOR(sites_carry(par1, par2, 100));
 	cr_assert_neq(site_find(par1, OUT, 100, 2, 0)->spi, before[0].spi);
 	cr_assert_neq(memcmp(site_find(par1, OUT, 100, 2, 0)->key, before[0].key, sizeof(before[0].key)), 0);
@@ -362,7 +373,7 @@ static void adopt_all(struct site *site)
 
 Test(sites, take_over_the_sas_of_an_earlier_control_process)
 {
-	uint32_t before;
+	uint32_t before, before_back;
 
 	start_two();
 	for (unsigned int i = 0; i < 2; i++) {
@@ -371,6 +382,7 @@ Test(sites, take_over_the_sas_of_an_earlier_control_process)
 	}
 	WAIT_FOR(sites_carry(par1, par2, 200));
 	before = site_find(par1, OUT, 100, 2, 0)->spi;
+	before_back = site_find(par2, OUT, 100, 1, 0)->spi;
 	site_stop(par1);
 	site_remove_tenant(par1, 200);
 	breaking = true;
@@ -378,7 +390,8 @@ Test(sites, take_over_the_sas_of_an_earlier_control_process)
 	adopt_all(par1);
 	adopt_all(par1);
 	cr_assert(sites_carry(par1, par2, 100));
-	WAIT_FOR(site_find(par1, OUT, 100, 2, 0)->spi != before && sites_carry(par1, par2, 100));
+	WAIT_FOR(site_find(par1, OUT, 100, 2, 0)->spi != before && site_find(par2, OUT, 100, 1, 0)->spi != before_back);
+	cr_assert(sites_carry(par1, par2, 100));
 	WAIT_FOR(site_count(par1, IN, 0, 0) == 2 && site_count(par1, OUT, 0, 0) == 2);
 	WAIT_FOR(site_count(par2, IN, 0, 0) == 2 && site_count(par2, OUT, 0, 0) == 2);
 	cr_assert(sites_carry(par1, par2, 100));
@@ -692,6 +705,38 @@ Test(sites, refuse_an_address_that_is_not_theirs_and_stay_as_they_were)
 	cr_assert_eq(site_configure(par1, &error), -1);
 	cr_assert_eq(error.code, EADDRINUSE);
 	cr_assert_eq(site_status(par1, par2).handshakes, 1);
+}
+
+Test(sites, undo_the_first_of_two_addresses_if_the_second_is_not_theirs)
+{
+	struct keys_config config = {.site_name = "par1", .port = PONT_TCP_PORT_KEYS};
+	const struct keys_callbacks none = {0};
+	struct error error;
+
+	par3->endpoint.address.bytes[3] = 77;
+	config.vtep[0] = par3->endpoint.address;
+	/* 2001:db8::1, for documentation (RFC 3849). */
+	config.vtep[1] = (struct pont_address){.family = PONT_FAMILY_IPV6, .bytes = {0x20, 1, 0x0d, 0xb8, [15] = 1}};
+	par1->keys = keys_start(base, &par1->identity, &none, &error);
+	cr_assert_eq(keys_configure(par1->keys, &config, &error), -1);
+	cr_assert_not_null(strstr(error.text, "[2001:db8::1]:4501"), "%s", error.text);
+	/* It can be listened on by another. */
+	site_start(par3);
+}
+
+Test(sites, wait_longer_from_attempt_to_attempt_up_to_a_limit)
+{
+	static const unsigned int backoff_ms[] = {40, 80, 160, 300, 300};
+	const struct peer *peer;
+
+	par1->peers = 2;
+	site_start(par1);
+	peer = par1->keys->peers[0];
+	for (unsigned int i = 0; i < sizeof(backoff_ms) / sizeof(backoff_ms[0]); i++) {
+		WAIT_FOR(peer->failures > i);
+		cr_assert_eq(peer->failures, i + 1);
+		cr_assert_eq(peer->backoff_ms, backoff_ms[i]);
+	}
 }
 
 Test(sites, move_to_another_address)
