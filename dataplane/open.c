@@ -124,7 +124,7 @@ static inline bool check_after(struct worker *worker, struct packet *packet, con
 	return true;
 }
 
-enum { KEYS_AHEAD = 8 };
+enum { KEYS_AHEAD = 8, CHECK_BEHIND = 4 };
 
 static inline void prefetch_sa(const struct packet *packet)
 {
@@ -135,8 +135,9 @@ static inline void prefetch_sa(const struct packet *packet)
 }
 
 /*
- * Three packets are under way at a time: one is checked before, one decrypted, one checked after, so that the
- * processor fills the gaps of AES-GCM's long chains with the checks. Each number counts from the front of the lane.
+ * Several packets are under way at a time: one is checked before, the one ahead of it decrypted, and one a few further
+ * checked after, when what AES-GCM stored wide has left the store buffer and can be read narrow. So the processor fills
+ * the gaps of AES-GCM's long chains with the checks. Each number counts from the front of the lane.
  */
 void stage_open(struct worker *worker, struct lane *lane)
 {
@@ -154,7 +155,7 @@ void stage_open(struct worker *worker, struct lane *lane)
 			decrypt(worker, &lane->packet[decrypted], decrypted);
 			decrypted++;
 		}
-		if (checked < decrypted && (decrypted - checked > 1 || i > lane->count)) {
+		if (checked < decrypted && (decrypted - checked > CHECK_BEHIND || i > lane->count)) {
 			if (check_after(worker, &lane->packet[checked], worker->tag[checked]))
 				lane_keep(lane, &kept, checked);
 			checked++;
