@@ -79,7 +79,11 @@ struct keys_callbacks {
 	 * keys_is_member() for the new state.
 	 */
 	void (*members_changed)(void *context);
-	/* Something for the audit log: "session_up", "session_down", "handshake_failed", ... peer may be NULL. */
+	/*
+	 * Something for the audit log: "session_up", "session_down", "handshake_failed", "peer_unknown",
+	 * "sas_installed", "sas_refused", "sas_delete_failed", "spi_exhausted", "dataplane_unusable". peer is the name
+	 * of an authenticated or dialled peer, else NULL. The two about failures are limited in rate.
+	 */
 	void (*audit)(void *context, const char *event, const char *peer, const char *text);
 };
 
