@@ -262,6 +262,7 @@ static int set_sa_out(
 {
 	struct transaction *transaction = configuration->transaction;
 	struct sa_out *sa, *previous;
+	const struct sa_out *live;
 	uint32_t edge;
 
 	if (state_check_reserved(message->reserved | message->reserved2, "SA_OUT", error) != 0)
@@ -279,7 +280,10 @@ static int set_sa_out(
 	if (edge == 0)
 		return error->code;
 	previous = transaction->candidate->edge[edge].sa[message->worker];
-	if (previous != NULL && previous->spi == rte_cpu_to_be_32(message->spi))
+	live = edge < configuration->state->edge_size ? configuration->state->edge[edge].sa[message->worker] : NULL;
+	/* Also if this transaction has deleted it already: with its key its sequence numbers would start again. */
+	if ((previous != NULL && previous->spi == rte_cpu_to_be_32(message->spi)) ||
+		(live != NULL && live->spi == rte_cpu_to_be_32(message->spi)))
 		return fail(error, EEXIST, "outbound SA with SPI 0x%08x exists already", message->spi);
 	for (size_t i = 0; i < transaction->out_count; i++)
 		if (transaction->out[i] == previous)
