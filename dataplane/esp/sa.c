@@ -40,7 +40,8 @@ void sa_in_init(
 	sa->peer = message->peer;
 	sa->installed_tsc = now;
 	sa->expires_tsc = now + PONT_SA_HARD_S * rte_get_tsc_hz();
-	sa->replay.top = message->sequence;
+	if (message->sequence != 0)
+		(void)replay_accept(&sa->replay, message->sequence);
 	IMB_AES256_GCM_PRE(manager, message->key, &sa->key);
 }
 
