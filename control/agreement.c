@@ -60,6 +60,22 @@ static void fill_tenants(const struct document *document, const struct document 
 	}
 }
 
+static void adopt(void *context, const struct pont_link_header *record)
+{
+	keys_adopt(context, (const struct pont_link_sa_stats *)record);
+}
+
+void agreement_dataplane(struct control *control)
+{
+	const struct pont_link_hello *hello = link_hello(control->link);
+	struct error error;
+
+	keys_dataplane(control->keys, hello);
+	/* SAs of an earlier control process go on carrying traffic until new ones have taken their place. */
+	if (hello->revision != 0 && link_query(control->link, PONT_LINK_SAS_GET, adopt, control->keys, &error) != 0)
+		audit_event(control->audit, "sas_not_adopted", json_pack("{s:o}", "text", audit_text(error.text)));
+}
+
 /* Key agreement knows no "nobody to talk to" once it was configured, so it starts afresh. */
 static int start_anew(struct control *control, struct error *error)
 {
@@ -71,7 +87,7 @@ static int start_anew(struct control *control, struct error *error)
 	keys_stop(control->keys);
 	control->keys = keys;
 	if (control->dataplane_in_force)
-		keys_dataplane(keys, link_hello(control->link));
+		agreement_dataplane(control);
 	return 0;
 }
 

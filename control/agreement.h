@@ -13,6 +13,11 @@
 int agreement_apply(
 	struct control *control, const struct document *document, const struct document *only, struct error *error);
 
+/*
+ * Tells key agreement of the dataplane that is connected, and of the SAs which an earlier control process left in it.
+ */
+void agreement_dataplane(struct control *control);
+
 /* The callbacks, with control as their context. */
 struct keys_callbacks agreement_callbacks(struct control *control);
 

@@ -267,7 +267,7 @@ static void dataplane_ready(struct control *control)
 	control->dataplane_in_force = hello != NULL;
 	control->dataplane_problem.code = 0;
 	if (hello != NULL && !was_ready)
-		keys_dataplane(control->keys, hello);
+		agreement_dataplane(control);
 	push_sync_later(control);
 }
 

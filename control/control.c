@@ -18,7 +18,6 @@
 #include "control/model/revisions.h"
 #include "control/model/schema.h"
 #include "control/netlink/mirror.h"
-#include "control/orphans.h"
 #include "control/policy.h"
 #include "control/push.h"
 #include "control/rpc/server.h"
@@ -119,8 +118,6 @@ static void on_dataplane_up(void *context, const struct pont_link_hello *hello)
 	control->dataplane_problem.code = 0;
 	push_forget(control);
 	commit_replay(control);
-	if (hello->revision != 0) /* somebody has told it something before */
-		orphans_watch(control);
 }
 
 static void on_dataplane_down(void *context)
@@ -175,13 +172,6 @@ static void on_retry(evutil_socket_t fd, short what, void *context)
 		commit_replay(control);
 }
 
-static void on_orphans(evutil_socket_t fd, short what, void *context)
-{
-	(void)fd;
-	(void)what;
-	orphans_sweep(context);
-}
-
 void control_retry_later(struct control *control)
 {
 	struct timeval delay = {.tv_sec = RETRY_S};
@@ -204,8 +194,7 @@ static int start_parts(struct control *control, struct error *error)
 
 	control->sync = evtimer_new(control->base, on_sync, control);
 	control->retry = evtimer_new(control->base, on_retry, control);
-	control->orphans = evtimer_new(control->base, on_orphans, control);
-	if (control->sync == NULL || control->retry == NULL || control->orphans == NULL)
+	if (control->sync == NULL || control->retry == NULL)
 		return error_set(error, ENOMEM, NULL, "out of memory");
 	control->socket = guarded_socket_claim(options->socket, error);
 	if (control->socket == NULL)
@@ -292,7 +281,5 @@ void control_stop(struct control *control)
 		event_free(control->sync);
 	if (control->retry != NULL)
 		event_free(control->retry);
-	if (control->orphans != NULL)
-		event_free(control->orphans);
 	memset(control, 0, sizeof(*control));
 }

@@ -97,7 +97,6 @@ struct control {
 	struct error dataplane_problem;
 	struct picture picture;
 	struct event *sync;    /* brings adjacencies and members up to date */
-	struct event *orphans; /* looks for SAs of an earlier control process */
 #ifdef PONT_MANUAL_KEYS
 	/* Members without a key agreement: made by lab.sa_out. */
 	struct {
