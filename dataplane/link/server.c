@@ -46,8 +46,9 @@ int server_start(struct server *server, const char *path, struct configuration *
 	memset(server, 0, sizeof(*server));
 	server->lock_fd = server->listen_fd = server->client_fd = -1;
 	server->configuration = configuration;
-	if (strlen(path) >= sizeof(address.sun_path) - 8) {
-		fprintf(stderr, "pontlevis-dataplane: link socket %s: path is too long\n", path);
+	if (path[0] == '\0' || strlen(path) >= sizeof(address.sun_path) - 8) {
+		fprintf(stderr, "pontlevis-dataplane: link socket '%s': path is %s\n", path,
+			path[0] == '\0' ? "empty" : "too long");
 		return -1;
 	}
 	(void)snprintf(server->path, sizeof(server->path), "%s", path);
@@ -191,8 +192,11 @@ static void take_message(struct server *server, const struct pont_link_header *m
 		server->transaction_revision = received == sizeof(struct pont_link_begin)
 						       ? ((const struct pont_link_begin *)message)->revision
 						       : 0;
-	} else {
+	} else if (server->skipping || server->configuration->transaction != NULL) {
 		server->message_number++;
+	} else {
+		server->message_number = 0;
+		server->transaction_revision = 0;
 	}
 	if (server->skipping) {
 		if (fd >= 0)
@@ -204,7 +208,8 @@ static void take_message(struct server *server, const struct pont_link_header *m
 	if (check_message(message, received, &error) != 0) {
 		if (fd >= 0)
 			close(fd);
-		server->skipping = server->configuration->transaction != NULL;
+		server->skipping = server->configuration->transaction != NULL ||
+				   (received >= sizeof(*message) && message->type == PONT_LINK_BEGIN);
 		transaction_abort(server->configuration);
 	} else if (message->type >= PONT_LINK_STATS_GET) {
 		if (fd >= 0)
@@ -249,6 +254,8 @@ static bool receive(struct server *server)
 	ssize_t received = recvmsg(server->client_fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
 	int fd = -1;
 
+	if (received < (ssize_t)sizeof(buffer.header))
+		memset(&buffer.header, 0, sizeof(buffer.header));
 	if (received < 0 && (errno == EAGAIN || errno == EINTR))
 		return false;
 	if (received <= 0) {
