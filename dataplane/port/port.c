@@ -226,6 +226,7 @@ int port_open(struct port_set *ports, const struct port_option *option, unsigned
 	struct port *port = &ports->port[ports->count];
 	struct rte_eth_dev_info info;
 	struct rte_ether_addr mac;
+	char pool[RTE_MEMPOOL_NAMESIZE];
 	bool af_xdp, kernel_owns;
 	uint32_t mtu;
 	int result;
@@ -254,7 +255,9 @@ int port_open(struct port_set *ports, const struct port_option *option, unsigned
 	mtu = RTE_MIN(mtu, driver_mtu(&info));
 	if (kernel_owns && kernel_mtu(port->ifindex) != 0)
 		mtu = kernel_mtu(port->ifindex);
-	port->pool = rte_pktmbuf_pool_create(port->name, buffers, POOL_CACHE, PORT_POOL_PRIVATE,
+	/* Names of ports may be longer than those of pools. */
+	(void)snprintf(pool, sizeof(pool), "port_%u", port->ethdev);
+	port->pool = rte_pktmbuf_pool_create(pool, buffers, POOL_CACHE, PORT_POOL_PRIVATE,
 		(uint16_t)data_room(af_xdp, RTE_MAX(frame_max, mtu)), rte_eth_dev_socket_id(port->ethdev));
 	if (port->pool == NULL)
 		return fail(port->name, "no room for %u buffers of %u bytes: %s; raise -m or the number of hugepages",
