@@ -188,7 +188,7 @@ Case(server, introduces_the_dataplane_to_whoever_connects)
 	cr_assert(hear_from(other, &message));
 	cr_assert_eq(message.header.type, PONT_LINK_HELLO);
 	cr_expect_eq(message.hello.version, PONT_LINK_VERSION);
-	cr_expect_eq(message.hello.pid, getpid());
+	cr_expect_eq(message.hello.pid, (uint32_t)getpid());
 	cr_expect_neq(message.hello.boot_id, 0);
 	cr_expect_eq(message.hello.revision, site.configuration.full_revision);
 	cr_expect_eq(message.hello.workers, 1);
