@@ -156,6 +156,14 @@ static uint32_t data_room(bool af_xdp, uint32_t frame_max)
 	return af_xdp ? RTE_MIN(room, page) : room;
 }
 
+/* Some drivers keep every descriptor filled: that must leave buffers for packets under way. */
+static uint16_t receive_descriptors(const struct port *port, const struct rte_eth_dev_info *info)
+{
+	unsigned int most = rte_align32prevpow2(port->pool->size / 4);
+
+	return (uint16_t)RTE_MIN(RTE_MIN((unsigned int)RX_DESCRIPTORS, most), (unsigned int)info->rx_desc_lim.nb_max);
+}
+
 static int configure(struct port *port, const struct rte_eth_dev_info *info, unsigned int workers, uint32_t mtu)
 {
 	struct rte_eth_conf conf = {0};
@@ -176,8 +184,7 @@ static int configure(struct port *port, const struct rte_eth_dev_info *info, uns
 		return fail(port->name, "cannot be configured with %u receive and %u transmit queues, MTU %u: %s",
 			port->queues, workers, mtu, rte_strerror(-result));
 	for (uint16_t queue = 0; queue < port->queues; queue++) {
-		result = rte_eth_rx_queue_setup(port->ethdev, queue,
-			(uint16_t)RTE_MIN((unsigned int)RX_DESCRIPTORS, (unsigned int)info->rx_desc_lim.nb_max),
+		result = rte_eth_rx_queue_setup(port->ethdev, queue, receive_descriptors(port, info),
 			(unsigned int)rte_eth_dev_socket_id(port->ethdev), NULL, port->pool);
 		if (result != 0)
 			return fail(port->name, "receive queue %u: %s", queue, rte_strerror(-result));
@@ -205,7 +212,7 @@ static int open_twin(struct port *port, const struct port_option *option, unsign
 	struct port_option tap = {.role = PONT_PORT_WAN};
 
 	(void)snprintf(tap.name, sizeof(tap.name), "%.24s.twin", port->name);
-	(void)snprintf(tap.devargs, sizeof(tap.devargs), "net_tap_%s,iface=%s,mac=%02x:%02x:%02x:%02x:%02x:%02x",
+	(void)snprintf(tap.devargs, sizeof(tap.devargs), "net_tap_twin_%s,iface=%s,mac=%02x:%02x:%02x:%02x:%02x:%02x",
 		option->name, option->twin, port->mac[0], port->mac[1], port->mac[2], port->mac[3], port->mac[4],
 		port->mac[5]);
 	(void)snprintf(twin.name, sizeof(twin.name), "%s", tap.name);

@@ -165,8 +165,9 @@ def test_what_makes_no_sense_is_refused_and_changes_nothing(running, at, value, 
         assert failure.value.code == -32002
         assert failure.value.pointer == pointer and text in failure.value.message, failure.value.message
     assert running.call("state.get") == before
-    refused = running.call("audit.tail", count=1)["events"][0]
-    assert refused["event"] == "commit_refused" and refused["pointer"] == pointer
+    # The kernel's own chatter may be denied meanwhile.
+    refused = [event for event in running.call("audit.tail")["events"] if event["event"] == "commit_refused"]
+    assert refused[-1]["pointer"] == pointer
 
 
 def test_own_key_is_refused_for_a_peer(running):
