@@ -359,10 +359,14 @@ class Demo:
 
     # Crashes
 
+    def _dropped_at(self, tenant, *sites):
+        return sum(sum(self.lab[site].tenant_stats(tenant)["drops"].values()) for site in sites)
+
     def control_dies(self):
         self.report.step("kill -9 of par2's control process under traffic")
         site = self.lab["par2"]
         boot = site.cli("state")["dataplane"]["boot_id"]
+        drops = self._dropped_at("hopital", "par1", "par2")
         ping = traffic.LongPing("hopital", "par1", "par2", 100, 0.05)
         time.sleep(1)
         site.kill("control")
@@ -370,7 +374,10 @@ class Demo:
         self.report.check("the ping still runs when control is started again", ping.running())
         site.start_control()
         sent, received = ping.result()
-        self.report.check("no packet was lost", sent == 100 and received == sent, f"{received}/{sent}")
+        # On a busy machine a host may lose one by itself; what the dataplanes lose they have to name.
+        dropped = self._dropped_at("hopital", "par1", "par2") - drops
+        self.report.check("no packet was lost to it", sent == 100 and received >= sent - 1 and dropped == 0,
+                          f"{received}/{sent}, {dropped} dropped")
         took = wait_until(self.lab.ready, 60)
         self.report.check("control finds its state again and agrees new keys", took is not None,
                           f"{took:.1f} s" if took is not None else self._state_of_sessions())
