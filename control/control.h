@@ -96,7 +96,7 @@ struct control {
 	bool dataplane_in_force; /* it has the committed configuration */
 	struct error dataplane_problem;
 	struct picture picture;
-	struct event *sync;    /* brings adjacencies and members up to date */
+	struct event *sync; /* brings adjacencies and members up to date */
 #ifdef PONT_MANUAL_KEYS
 	/* Members without a key agreement: made by lab.sa_out. */
 	struct {
