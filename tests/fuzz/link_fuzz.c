@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/*
+ * Any row of messages into the dataplane's end of the link. The input is a row of messages, each with a head:
+ *
+ *	type (one byte), manner (one byte), length (two bytes, little endian), then so many bytes
+ *
+ * The bytes are the message behind its header. Without a bit of the manner the header is made right and missing bytes
+ * are zero, so that the fuzzer reaches what lies behind the checks of form; with bits, length or magic are wrong, a
+ *file goes along, traffic passes between two messages, or the connection is lost. Each input starts with an empty
+ * configuration and ends with nothing lost: no file, no buffer, no hugepage memory.
+ */
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <rte_malloc.h>
+
+#include "rig.h"
+
+int LLVMFuzzerInitialize(int *argc, char ***argv);
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+enum manner {
+	AS_IT_IS = 1,
+	WRONG_LENGTH = 2,
+	WRONG_MAGIC = 4,
+	WITH_FILE = 8,
+	WITH_FILES = 16,
+	TRAFFIC = 32,
+	LOSS = 64
+};
+enum { HEAD = 4, MESSAGES_MAX = 200 };
+
+static struct rig site;
+static struct server server;
+static int control = -1, good_table = -1;
+static uint64_t good_size;
+static unsigned int tables; /* good ones given away to this input: to check one takes a while */
+
+/* What hugepages point to would look lost. */
+static void take_down(void)
+{
+	rig_stop(&site);
+}
+
+int LLVMFuzzerInitialize(int *argc, char ***argv)
+{
+	(void)argc, (void)argv;
+	rig_start(&site, &(struct rig_options){.buffers = 256, .ring = 64});
+	good_table = rig_fence_file(7, 0x40000001, &good_size);
+	(void)atexit(take_down);
+	return 0;
+}
+
+static void reach(void)
+{
+	int pair[2];
+
+	RIG_CHECK(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, pair) == 0, "socketpair");
+	server.client_fd = pair[0];
+	control = pair[1];
+}
+
+/* Whatever it says is a whole message. */
+static void hear(void)
+{
+	struct pont_link_header *message;
+	static uint64_t buffer[PONT_LINK_MESSAGE_MAX / 8];
+	ssize_t got;
+
+	message = (void *)buffer;
+	while ((got = recv(control, buffer, sizeof(buffer), MSG_DONTWAIT)) > 0)
+		RIG_CHECK(
+			got >= (ssize_t)sizeof(*message) && message->magic == PONT_LINK_MAGIC && message->length == got,
+			"a message of %zd bytes", got);
+}
+
+static size_t length_of(uint8_t type)
+{
+	static const uint16_t lengths[256] = {[PONT_LINK_BEGIN] = sizeof(struct pont_link_begin),
+		[PONT_LINK_COMMIT] = sizeof(struct pont_link_commit),
+		[PONT_LINK_SITE_SET] = sizeof(struct pont_link_site),
+		[PONT_LINK_FENCE_SET] = sizeof(struct pont_link_fence),
+		[PONT_LINK_TENANT_SET] = sizeof(struct pont_link_tenant),
+		[PONT_LINK_CIRCUIT_SET] = sizeof(struct pont_link_circuit),
+		[PONT_LINK_PEER_SET] = sizeof(struct pont_link_peer),
+		[PONT_LINK_MEMBER_SET] = sizeof(struct pont_link_member),
+		[PONT_LINK_ADJACENCY_SET] = sizeof(struct pont_link_adjacency),
+		[PONT_LINK_SA_IN_SET] = sizeof(struct pont_link_sa_in),
+		[PONT_LINK_SA_IN_DEL] = sizeof(struct pont_link_sa_in_del),
+		[PONT_LINK_SA_OUT_SET] = sizeof(struct pont_link_sa_out),
+		[PONT_LINK_SA_OUT_DEL] = sizeof(struct pont_link_sa_out_del),
+		[PONT_LINK_STATS_GET] = sizeof(struct pont_link_request),
+		[PONT_LINK_SAS_GET] = sizeof(struct pont_link_request),
+		[PONT_LINK_FDB_GET] = sizeof(struct pont_link_request),
+		[PONT_LINK_SOURCE_PORTS_GET] = sizeof(struct pont_link_source_ports_get)};
+
+	return lengths[type];
+}
+
+/* A table that is good, or a file with these bytes. */
+static int file_for(uint8_t manner, const void *bytes, size_t size)
+{
+	int fd;
+
+	if (manner & WITH_FILE && ++tables <= 4)
+		return fcntl(good_table, F_DUPFD_CLOEXEC, 0);
+	fd = memfd_create("fuzz", MFD_CLOEXEC);
+	RIG_CHECK(fd >= 0 && write(fd, bytes, size) == (ssize_t)size, "memfd");
+	return fd;
+}
+
+static void send_message(uint8_t type, uint8_t manner, const uint8_t *bytes, size_t size)
+{
+	union {
+		struct pont_link_header header;
+		struct pont_link_fence fence;
+		uint8_t bytes[PONT_LINK_MESSAGE_MAX + 64];
+	} message = {0};
+	union {
+		struct cmsghdr header;
+		uint8_t bytes[CMSG_SPACE(2 * sizeof(int))];
+	} ancillary = {0};
+	struct iovec vector = {.iov_base = &message, .iov_len = length_of(type)};
+	struct msghdr out = {.msg_iov = &vector, .msg_iovlen = 1};
+	int fds[2];
+
+	if (size > PONT_LINK_MESSAGE_MAX)
+		size = PONT_LINK_MESSAGE_MAX;
+	memcpy(message.bytes + sizeof(message.header), bytes, size);
+	message.header = (struct pont_link_header){PONT_LINK_MAGIC, type, (uint16_t)vector.iov_len};
+	if (manner & AS_IT_IS || vector.iov_len == 0)
+		message.header.length = (uint16_t)(vector.iov_len = sizeof(message.header) + size);
+	if (manner & WRONG_LENGTH)
+		message.header.length ^= bytes != NULL && size != 0 ? bytes[0] : 1;
+	if (manner & WRONG_MAGIC)
+		message.header.magic ^= 1;
+	if (manner & (WITH_FILE | WITH_FILES)) {
+		unsigned int files = manner & WITH_FILES ? 2 : 1;
+
+		fds[0] = file_for(manner, bytes, size);
+		fds[1] = file_for(manner, bytes, size);
+		out.msg_control = &ancillary;
+		out.msg_controllen = CMSG_SPACE(files * sizeof(int));
+		ancillary.header = (struct cmsghdr){CMSG_LEN(files * sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
+		memcpy(CMSG_DATA(&ancillary.header), fds, files * sizeof(int));
+		if (type == PONT_LINK_FENCE_SET && manner & WITH_FILE && !(manner & AS_IT_IS)) {
+			message.fence.policy_revision = 7;
+			message.fence.size = good_size;
+		}
+	}
+	(void)sendmsg(control, &out, MSG_NOSIGNAL);
+	if (manner & (WITH_FILE | WITH_FILES)) {
+		(void)close(fds[0]);
+		(void)close(fds[1]);
+	}
+}
+
+/* Frames that meet whatever is configured now. */
+static void pass_traffic(const uint8_t *bytes, size_t size)
+{
+	uint8_t frame[200];
+
+	wire_frame(frame, sizeof(frame), size > 0 ? bytes[0] : 0, size > 1 ? bytes[1] : 1, 0x0800);
+	if (size > 2)
+		frame[0] = bytes[2];
+	rig_give(&site, RIG_ACCESS0, frame, sizeof(frame));
+	rig_give(&site, RIG_WAN, frame, sizeof(frame));
+	rig_round(&site);
+	configuration_age(&site.configuration);
+	(void)rig_drain(&site);
+}
+
+static unsigned int open_files(void)
+{
+	DIR *directory = opendir("/proc/self/fd");
+	unsigned int count = 0;
+
+	while (readdir(directory) != NULL)
+		count++;
+	(void)closedir(directory);
+	return count;
+}
+
+static uint64_t heap_in_use(void)
+{
+	struct rte_malloc_socket_stats stats;
+
+	RIG_CHECK(rte_malloc_get_socket_stats(0, &stats) == 0, "heap");
+	return stats.alloc_count;
+}
+
+/* As after the start, but for the counters. */
+static void forget(void)
+{
+	struct configuration *configuration = &site.configuration;
+
+	configuration_stop(configuration);
+	memset(site.plane.fdb.bucket, 0, (site.plane.fdb.mask + 1) * sizeof(*site.plane.fdb.bucket));
+	RIG_CHECK(configuration_start(configuration, &site.plane) == 0, "configuration");
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	unsigned int files, messages = 0;
+	uint64_t heap = heap_in_use();
+
+	tables = 0;
+	memset(&server, 0, sizeof(server));
+	server.configuration = &site.configuration;
+	server.lock_fd = server.listen_fd = -1;
+	server.boot_id = 1;
+	files = open_files();
+	reach();
+	for (; size >= HEAD && messages < MESSAGES_MAX; messages++) {
+		size_t length = (size_t)data[2] | (size_t)data[3] << 8;
+
+		if (length > size - HEAD)
+			length = size - HEAD;
+		send_message(data[0], data[1], data + HEAD, length);
+		(void)server_poll(&server, -1, 0);
+		hear();
+		server_tell_denials(&server);
+		if (data[1] & TRAFFIC)
+			pass_traffic(data + HEAD, length);
+		if (data[1] & LOSS || server.client_fd < 0) {
+			(void)close(control);
+			(void)server_poll(&server, -1, 0);
+			RIG_CHECK(server.client_fd < 0 && site.configuration.transaction == NULL, "not hung up");
+			reach();
+		}
+		data += HEAD + length;
+		size -= HEAD + length;
+	}
+	(void)close(control);
+	server_stop(&server);
+	forget();
+	RIG_CHECK(open_files() == files, "%u files are left open", open_files() - files);
+	RIG_CHECK(heap_in_use() == heap, "%ld blocks of hugepage memory lost", (long)(heap_in_use() - heap));
+	RIG_CHECK(rig_lost_buffers(&site) == 0, "%u buffers are lost", rig_lost_buffers(&site));
+	return 0;
+}
