@@ -40,6 +40,7 @@ static struct rig site;
 static struct server server;
 static int control = -1, good_table = -1;
 static uint64_t good_size;
+static bool full;           /* the next BEGIN is a full one */
 static unsigned int tables; /* good ones given away to this input: to check one takes a while */
 
 /* What hugepages point to would look lost. */
