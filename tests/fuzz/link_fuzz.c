@@ -1,13 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Any row of messages into the dataplane's end of the link. The input is a row of messages, each with a head:
+ * Any row of messages into the dataplane's end of the link. The first byte of the input says whether a small site is
+ * configured first; then messages follow, each with a head of three bytes:
  *
- *	type (one byte), manner (one byte), length (two bytes, little endian), then so many bytes
+ *	type (its number in types[]; a large one makes BEGIN a full one), manner, length, then so many bytes
  *
- * The bytes are the message behind its header. Without a bit of the manner the header is made right and missing bytes
- * are zero, so that the fuzzer reaches what lies behind the checks of form; with bits, length or magic are wrong, a
- *file goes along, traffic passes between two messages, or the connection is lost. Each input starts with an empty
- * configuration and ends with nothing lost: no file, no buffer, no hugepage memory.
+ * With a small manner the message is a good one of its type, of that small site, or one over which the bytes are laid
+ *by exclusive or: so the fuzzer reaches what lies behind all checks. With bits set, the bytes are the message, length
+ *or magic are wrong, a file goes along, traffic passes between two messages, or the connection is lost. Each input ends
+ * with nothing lost: no file, no buffer, no hugepage memory.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -25,6 +26,7 @@
 int LLVMFuzzerInitialize(int *argc, char ***argv);
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
+/* Below GOOD nothing is laid over; below BITS only that; the bits count from there on. */
 enum manner {
 	AS_IT_IS = 1,
 	WRONG_LENGTH = 2,
@@ -32,9 +34,16 @@ enum manner {
 	WITH_FILE = 8,
 	WITH_FILES = 16,
 	TRAFFIC = 32,
-	LOSS = 64
+	LOSS = 64,
+	GOOD = 64,
+	BITS = 128,
 };
-enum { HEAD = 4, MESSAGES_MAX = 200 };
+enum { HEAD = 3, MESSAGES_MAX = 200 };
+
+static const uint8_t types[] = {PONT_LINK_BEGIN, PONT_LINK_COMMIT, PONT_LINK_SITE_SET, PONT_LINK_FENCE_SET,
+	PONT_LINK_TENANT_SET, PONT_LINK_CIRCUIT_SET, PONT_LINK_PEER_SET, PONT_LINK_MEMBER_SET, PONT_LINK_ADJACENCY_SET,
+	PONT_LINK_SA_IN_SET, PONT_LINK_SA_IN_DEL, PONT_LINK_SA_OUT_SET, PONT_LINK_SA_OUT_DEL, PONT_LINK_STATS_GET,
+	PONT_LINK_SAS_GET, PONT_LINK_FDB_GET, PONT_LINK_SOURCE_PORTS_GET, PONT_LINK_HELLO, 0, 255};
 
 static struct rig site;
 static struct server server;
@@ -116,13 +125,86 @@ static int file_for(uint8_t manner, const void *bytes, size_t size)
 	return fd;
 }
 
+union message {
+	struct pont_link_header header;
+	struct pont_link_begin begin;
+	struct pont_link_commit commit;
+	struct pont_link_site site;
+	struct pont_link_fence fence;
+	struct pont_link_tenant tenant;
+	struct pont_link_circuit circuit;
+	struct pont_link_peer peer;
+	struct pont_link_member member;
+	struct pont_link_adjacency adjacency;
+	struct pont_link_sa_in sa_in;
+	struct pont_link_sa_out sa_out;
+	struct pont_link_sa_in_del sa_in_del;
+	struct pont_link_sa_out_del sa_out_del;
+	struct pont_link_source_ports_get source_ports_get;
+	uint8_t bytes[PONT_LINK_MESSAGE_MAX + 64];
+};
+
+static void good_message(union message *message, uint8_t type)
+{
+	enum { VNI = RIG_HOPITAL, PEER = RIG_PEER4 };
+
+	switch (type) {
+	case PONT_LINK_BEGIN:
+		message->begin.revision = 1;
+		message->begin.flags = full ? PONT_BEGIN_FULL : 0;
+		break;
+	case PONT_LINK_COMMIT:
+		message->commit.revision = 1;
+		break;
+	case PONT_LINK_SITE_SET:
+		message->site.vtep4 = rig_address(PONT_FAMILY_IPV4, 0);
+		message->site.vtep6 = rig_address(PONT_FAMILY_IPV6, 0);
+		break;
+	case PONT_LINK_FENCE_SET:
+		message->fence.policy_revision = 7;
+		message->fence.size = good_size;
+		break;
+	case PONT_LINK_TENANT_SET:
+		message->tenant = rig_tenant(VNI);
+		break;
+	case PONT_LINK_CIRCUIT_SET:
+		message->circuit.vni = VNI;
+		break;
+	case PONT_LINK_PEER_SET:
+		message->peer.peer = PEER;
+		break;
+	case PONT_LINK_MEMBER_SET:
+		message->member.vni = VNI;
+		message->member.peer = PEER;
+		break;
+	case PONT_LINK_ADJACENCY_SET:
+		message->adjacency = rig_adjacency(PEER, PONT_FAMILY_IPV4, 1500);
+		break;
+	case PONT_LINK_SA_IN_SET:
+		message->sa_in = rig_sa_in(VNI, PEER, 0);
+		break;
+	case PONT_LINK_SA_IN_DEL:
+		message->sa_in_del.spi = rig_sa_in(VNI, PEER, 0).spi;
+		break;
+	case PONT_LINK_SA_OUT_SET:
+		message->sa_out = rig_sa_out(VNI, PEER, 0);
+		break;
+	case PONT_LINK_SA_OUT_DEL:
+		message->sa_out_del.vni = VNI;
+		message->sa_out_del.peer = PEER;
+		message->sa_out_del.spi = rig_sa_out(VNI, PEER, 0).spi;
+		break;
+	case PONT_LINK_SOURCE_PORTS_GET:
+		message->source_ports_get.peer = PEER;
+		break;
+	default:
+		break;
+	}
+}
+
 static void send_message(uint8_t type, uint8_t manner, const uint8_t *bytes, size_t size)
 {
-	union {
-		struct pont_link_header header;
-		struct pont_link_fence fence;
-		uint8_t bytes[PONT_LINK_MESSAGE_MAX + 64];
-	} message = {0};
+	union message message = {0};
 	union {
 		struct cmsghdr header;
 		uint8_t bytes[CMSG_SPACE(2 * sizeof(int))];
@@ -133,7 +215,10 @@ static void send_message(uint8_t type, uint8_t manner, const uint8_t *bytes, siz
 
 	if (size > PONT_LINK_MESSAGE_MAX)
 		size = PONT_LINK_MESSAGE_MAX;
-	memcpy(message.bytes + sizeof(message.header), bytes, size);
+	if (!(manner & AS_IT_IS))
+		good_message(&message, type);
+	for (size_t i = 0; i < size; i++)
+		message.bytes[sizeof(message.header) + i] ^= bytes[i];
 	message.header = (struct pont_link_header){PONT_LINK_MAGIC, type, (uint16_t)vector.iov_len};
 	if (manner & AS_IT_IS || vector.iov_len == 0)
 		message.header.length = (uint16_t)(vector.iov_len = sizeof(message.header) + size);
@@ -150,10 +235,6 @@ static void send_message(uint8_t type, uint8_t manner, const uint8_t *bytes, siz
 		out.msg_controllen = CMSG_SPACE(files * sizeof(int));
 		ancillary.header = (struct cmsghdr){CMSG_LEN(files * sizeof(int)), SOL_SOCKET, SCM_RIGHTS};
 		memcpy(CMSG_DATA(&ancillary.header), fds, files * sizeof(int));
-		if (type == PONT_LINK_FENCE_SET && manner & WITH_FILE && !(manner & AS_IT_IS)) {
-			message.fence.policy_revision = 7;
-			message.fence.size = good_size;
-		}
 	}
 	(void)sendmsg(control, &out, MSG_NOSIGNAL);
 	if (manner & (WITH_FILE | WITH_FILES)) {
@@ -206,35 +287,59 @@ static void forget(void)
 	RIG_CHECK(configuration_start(configuration, &site.plane) == 0, "configuration");
 }
 
+/* Sends one message and lets the server answer it. */
+static void converse(uint8_t type, uint8_t manner, const uint8_t *bytes, size_t size)
+{
+	uint8_t bits = manner >= BITS ? manner & (BITS - 1) : 0;
+
+	if (manner < GOOD)
+		size = 0;
+	send_message(type, bits, bytes, size);
+	(void)server_poll(&server, -1, 0);
+	hear();
+	server_tell_denials(&server);
+	if (bits & TRAFFIC)
+		pass_traffic(bytes, size);
+	if (bits & LOSS || server.client_fd < 0) {
+		(void)close(control);
+		(void)server_poll(&server, -1, 0);
+		RIG_CHECK(server.client_fd < 0 && site.configuration.transaction == NULL, "not hung up");
+		reach();
+	}
+}
+
+static void configure(void)
+{
+	static const uint8_t order[] = {PONT_LINK_BEGIN, PONT_LINK_SITE_SET, PONT_LINK_TENANT_SET,
+		PONT_LINK_CIRCUIT_SET, PONT_LINK_PEER_SET, PONT_LINK_MEMBER_SET, PONT_LINK_ADJACENCY_SET,
+		PONT_LINK_SA_IN_SET, PONT_LINK_SA_OUT_SET, PONT_LINK_COMMIT};
+
+	for (unsigned int i = 0; i < sizeof(order); i++)
+		converse(order[i], 0, NULL, 0);
+	RIG_CHECK(rig_live_sa_out(&site, RIG_HOPITAL, RIG_PEER4, 0) != NULL, "the small site is not configured");
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	unsigned int files, messages = 0;
 	uint64_t heap = heap_in_use();
 
 	tables = 0;
+	full = false;
 	memset(&server, 0, sizeof(server));
 	server.configuration = &site.configuration;
 	server.lock_fd = server.listen_fd = -1;
 	server.boot_id = 1;
 	files = open_files();
 	reach();
-	for (; size >= HEAD && messages < MESSAGES_MAX; messages++) {
-		size_t length = (size_t)data[2] | (size_t)data[3] << 8;
+	if (size != 0 && data[0] & 1)
+		configure();
+	for (; size > HEAD && messages < MESSAGES_MAX; messages++) {
+		const uint8_t *head = data + 1;
+		size_t length = head[2] < size - 1 - HEAD ? head[2] : size - 1 - HEAD;
 
-		if (length > size - HEAD)
-			length = size - HEAD;
-		send_message(data[0], data[1], data + HEAD, length);
-		(void)server_poll(&server, -1, 0);
-		hear();
-		server_tell_denials(&server);
-		if (data[1] & TRAFFIC)
-			pass_traffic(data + HEAD, length);
-		if (data[1] & LOSS || server.client_fd < 0) {
-			(void)close(control);
-			(void)server_poll(&server, -1, 0);
-			RIG_CHECK(server.client_fd < 0 && site.configuration.transaction == NULL, "not hung up");
-			reach();
-		}
+		full = head[0] >= 128;
+		converse(types[head[0] % sizeof(types)], head[1], head + HEAD, length);
 		data += HEAD + length;
 		size -= HEAD + length;
 	}
