@@ -246,13 +246,35 @@ Test(fdb, takes_the_addresses_it_was_made_for_under_every_secret)
 	}
 }
 
+/*
+ * As the main lcore does it: where both buckets are full, an entry moves on and the address comes again. What is
+ * refused then has no neighbour that can move, whatever the secret: two or three addresses of 3,276 in the mean, nine
+ * at most in 600 tables.
+ */
 Test(fdb, fills_to_eighty_percent_with_few_refused)
 {
-	uint32_t slots = (uint32_t)(fdb.mask + 1) * FDB_WAYS, wanted = slots * 8 / 10, refused = 0;
+	for (unsigned int round = 0; round < 100; round++) {
+		uint32_t slots, wanted, refused = 0;
 
-	for (uint32_t n = 0; n < wanted; n++)
-		refused += learn(key_of(1, n * 2654435761u), 1, 0) != FDB_ADDED;
-	cr_expect_leq(refused, wanted / 20, "%u of %u refused", refused, wanted);
+		fdb_destroy(&fdb);
+		cr_assert_eq(fdb_create(&fdb, 1024), 0);
+		slots = (uint32_t)(fdb.mask + 1) * FDB_WAYS;
+		wanted = slots * 8 / 10;
+		for (uint32_t n = 0; n < wanted; n++) {
+			uint64_t key = key_of(1, n * 2654435761u);
+			struct fdb_entry *vacated;
+
+			if (learn(key, 1, 0) == FDB_ADDED)
+				continue;
+			vacated = fdb_make_room(&fdb, key);
+			if (vacated != NULL) {
+				fdb_release(vacated);
+				cr_expect_eq(learn(key, 1, 0), FDB_ADDED);
+			}
+			refused += vacated == NULL;
+		}
+		cr_expect_leq(refused, wanted / 100, "%u of %u refused", refused, wanted);
+	}
 }
 
 Test(fdb, agrees_with_a_plain_list_on_random_work)
