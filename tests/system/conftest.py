@@ -31,9 +31,9 @@ def build():
 
 @pytest.fixture(scope="session")
 def hugepages():
-    """Room for two dataplanes at a time."""
+    """Room for three dataplanes at a time: the shared one, one of a module and one of a single test."""
     host.require_root()
-    host.hugepages_borrow(BORROWER, 2 * (HUGEPAGES_MIB // 2 + 8))
+    host.hugepages_borrow(BORROWER, 3 * (HUGEPAGES_MIB // 2 + 8))
     yield
     host.hugepages_return(BORROWER)
     for name in namespace.names(PREFIX):
