@@ -182,11 +182,25 @@ static void record(void *context, const char *event, const char *peer, const cha
 	audit_event(control->audit, event, members);
 }
 
+/* SAs come and go by the thousand; what the audit has to know is which ones stopped before their time. */
+static void note(void *context, const struct keys_event *event)
+{
+	struct control *control = context;
+
+	if (event->step != KEYS_SA_EXPIRED)
+		return;
+	audit_event(control->audit, "sa_expired",
+		json_pack("{s:o, s:s, s:I, s:i, s:I, s:s}", "peer", audit_text(event->peer), "direction",
+			event->direction == PONT_SA_IN ? "in" : "out", "vni", (json_int_t)event->vni, "worker",
+			(int)event->worker, "spi", (json_int_t)event->spi, "reason", keys_reason_name(event->reason)));
+}
+
 struct keys_callbacks agreement_callbacks(struct control *control)
 {
 	return (struct keys_callbacks){.context = control,
 		.install = install,
 		.source_ports = source_ports,
 		.members_changed = members_changed,
-		.audit = record};
+		.audit = record,
+		.event = note};
 }

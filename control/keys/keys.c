@@ -70,6 +70,15 @@ void keys_audit(struct keys *keys, const char *event, const struct peer *peer, c
 	keys->callbacks.audit(keys->callbacks.context, event, peer ? peer->name : NULL, text);
 }
 
+void keys_tell_session(
+	struct keys *keys, enum keys_step step, enum keys_reason reason, const struct peer *peer, const char *text)
+{
+	const struct keys_event event = {.step = step, .reason = reason, .peer = peer->name, .text = text};
+
+	if (keys->callbacks.event)
+		keys->callbacks.event(keys->callbacks.context, &event);
+}
+
 void keys_work_soon(struct keys *keys, unsigned int delay_ms)
 {
 	struct timeval delay = {.tv_sec = delay_ms / 1000, .tv_usec = (suseconds_t)(delay_ms % 1000) * 1000};
@@ -345,6 +354,40 @@ static void work(evutil_socket_t fd, short what, void *context)
 		if (keys->callbacks.members_changed)
 			keys->callbacks.members_changed(keys->callbacks.context);
 	}
+}
+
+/* --- Names --- */
+
+const char *keys_step_name(enum keys_step step)
+{
+	static const char *const names[] = {
+		[KEYS_SA_OFFERED] = "offered",
+		[KEYS_SA_SWITCHED] = "switched",
+		[KEYS_SA_DRAINED] = "drained",
+		[KEYS_SA_EXPIRED] = "expired",
+		[KEYS_SA_REVOKED] = "revoked",
+		[KEYS_SESSION_STARTED] = "session_up",
+		[KEYS_SESSION_ENDED] = "session_down",
+	};
+
+	return names[step];
+}
+
+const char *keys_reason_name(enum keys_reason reason)
+{
+	static const char *const names[] = {
+		[KEYS_BY_SESSION] = "session",
+		[KEYS_BY_PACKETS] = "packets",
+		[KEYS_BY_BYTES] = "bytes",
+		[KEYS_BY_TIME] = "time",
+		[KEYS_BY_PEER] = "peer",
+		[KEYS_BY_CONFIGURATION] = "configuration",
+		[KEYS_BY_REVOCATION] = "revocation",
+		[KEYS_BY_REQUEST] = "request",
+		[KEYS_BY_FAILURE] = "failure",
+	};
+
+	return names[reason];
 }
 
 /* --- Start, stop, status --- */

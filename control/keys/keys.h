@@ -40,6 +40,15 @@ struct keys_tenant_config {
 	size_t peer_count;
 };
 
+/* Hard limits of what this site seals and opens; 0 stands for the greatest allowed, PONT_SA_HARD_* and _SESSION_S_MAX.
+ */
+struct keys_lifetimes {
+	uint64_t sa_packets;
+	uint64_t sa_bytes;
+	uint32_t sa_s;
+	uint32_t session_s;
+};
+
 /* Everything is copied; psk bytes go to locked memory. */
 struct keys_config {
 	const char *site_name;
@@ -49,6 +58,7 @@ struct keys_config {
 	size_t peer_count;
 	const struct keys_tenant_config *tenants;
 	size_t tenant_count;
+	struct keys_lifetimes lifetimes;
 };
 
 /*
@@ -65,6 +75,46 @@ struct keys_sa_changes {
 	const struct pont_link_sa_out_del *out_del;
 	size_t out_del_count;
 };
+
+/* What happens to SAs and sessions, in the order of their lives. */
+enum keys_step {
+	KEYS_SA_OFFERED,  /* inbound: installed here and offered to the peer */
+	KEYS_SA_SWITCHED, /* outbound: installed, traffic uses it; inbound: the peer says so */
+	KEYS_SA_DRAINED,  /* replaced, had time for packets under way, erased (outbound: erased at once) */
+	KEYS_SA_EXPIRED,  /* reached its hard lifetime without a successor: it carries nothing any more */
+	KEYS_SA_REVOKED,  /* taken out at once: revoked, or its tenant or peer is no longer configured at both sites */
+	KEYS_SESSION_STARTED,
+	KEYS_SESSION_ENDED,
+};
+
+/* Why. Of a step that follows from another one, the reason is that of the first. */
+enum keys_reason {
+	KEYS_BY_SESSION,       /* a fresh handshake brings fresh SAs */
+	KEYS_BY_PACKETS,       /* soft or hard limit */
+	KEYS_BY_BYTES,         /* soft or hard limit */
+	KEYS_BY_TIME,          /* soft or hard limit; a session: its lifetime */
+	KEYS_BY_PEER,          /* the other site asked for it, or went away */
+	KEYS_BY_CONFIGURATION, /* tenant, peer or lifetimes were configured */
+	KEYS_BY_REVOCATION,    /* keys.revoke */
+	KEYS_BY_REQUEST,       /* keys.renew */
+	KEYS_BY_FAILURE,       /* connection, dataplane or protocol */
+};
+
+struct keys_event {
+	enum keys_step step;
+	enum keys_reason reason;
+	const char *peer; /* name */
+	const char *text; /* sessions: for people; else NULL */
+	/* Identity of the SA; zero for sessions. */
+	uint8_t direction; /* PONT_SA_IN, PONT_SA_OUT */
+	uint16_t worker;   /* of this site: owner (in), sealer (out) */
+	uint32_t vni;
+	uint32_t spi;
+};
+
+/* "offered", "switched", ... and "session", "packets", ... */
+const char *keys_step_name(enum keys_step step);
+const char *keys_reason_name(enum keys_reason reason);
 
 struct keys_callbacks {
 	void *context;
@@ -85,6 +135,8 @@ struct keys_callbacks {
 	 * of an authenticated or dialled peer, else NULL. The two about failures are limited in rate.
 	 */
 	void (*audit)(void *context, const char *event, const char *peer, const char *text);
+	/* One step of one SA or session; thousands at a time when all SAs roll. May be NULL. Must not call keys_*(). */
+	void (*event)(void *context, const struct keys_event *event);
 };
 
 /* identity stays with the caller and must outlive keys. Nothing listens or dials before keys_configure(). */

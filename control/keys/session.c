@@ -97,10 +97,16 @@ void session_end(struct session *session, const char *why, bool failed)
 		why = "replaced by a new session";
 		failed = false;
 	}
-	if (session->up)
+	if (session->up) {
 		keys_audit(keys, "session_down", peer, "%s", why);
-	else if (failed && !session->reported)
+		keys_tell_session(keys, KEYS_SESSION_ENDED,
+			failed                ? KEYS_BY_FAILURE
+			: session->superseded ? KEYS_BY_SESSION
+					      : KEYS_BY_CONFIGURATION,
+			peer, why);
+	} else if (failed && !session->reported) {
 		report_failure(session, why);
+	}
 	session_free(session);
 	if (failed && blamed)
 		peer_failed(blamed, why);
@@ -175,6 +181,7 @@ static void on_up(void *context, struct channel *channel)
 	peer->last_error[0] = '\0';
 	keys_audit(session->keys, "session_up", peer, "handshake %llu complete with %s",
 		(unsigned long long)peer->handshakes, endpoint_text(channel_remote(channel), remote));
+	keys_tell_session(session->keys, KEYS_SESSION_STARTED, KEYS_BY_SESSION, peer, NULL);
 	offers_greet(session);
 	peer_dial(peer);
 }

@@ -162,6 +162,9 @@ struct keys *keys_start_with(struct event_base *base, const struct identity *ide
 	const struct keys_callbacks *callbacks, const struct keys_times *times, struct error *error);
 __attribute__((format(printf, 4, 5))) void keys_audit(
 	struct keys *keys, const char *event, const struct peer *peer, const char *format, ...);
+/* The event callback. */
+void keys_tell_session(
+	struct keys *keys, enum keys_step step, enum keys_reason reason, const struct peer *peer, const char *text);
 /* Runs the work event within delay_ms. */
 void keys_work_soon(struct keys *keys, unsigned int delay_ms);
 /* The install callback; ENOTCONN while there is no dataplane. */
