@@ -8,7 +8,7 @@ import shutil
 import time
 
 from threesites import host, namespace, topology
-from threesites.site import HUGEPAGES_MIB, CliError, Site
+from threesites.site import HUGEPAGES_MIB, CliError, Site, SiteError
 
 RUN = "/run/pontlevis-lab"
 LOCK = "/run/pontlevis-lab.lock"
@@ -67,6 +67,16 @@ class Lab:
             site.start_dataplane()
         for site in self:
             site.wait_connected()
+
+    def bring_up(self, change=None, patience=60):
+        """Processes, configurations (changed by change(document), if given), sessions and SAs of everybody."""
+        self.start()
+        for name, document in self.documents().items():
+            if change:
+                change(document)
+            self[name].commit(document)
+        if wait_until(self.ready, patience) is None:
+            raise SiteError("the sessions between the sites do not come up")
 
     def sessions_up(self):
         return all(peer["session"] == "up" for site in self for peer in site.cli("peers")["peers"])

@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""
+Numbered traffic between all hosts of both tenants of the lab, both ways (flows.c), and its books: what was lost, when,
+and what dropped it as far as anybody says so.
+"""
+import itertools
+import json
+import os
+import secrets
+import signal
+import struct
+import subprocess
+import time
+
+from threesites import namespace, topology
+from threesites.lab import wait_until
+
+PROGRAM = "tests/flows/pontlevis-flows"
+LIVE = struct.Struct("=5Q")  # struct live of flows.c
+HOSTS = list(itertools.product(topology.TENANTS, topology.SITES))
+FLOWS = [(tenant, source, destination) for tenant in topology.TENANTS
+         for source, destination in itertools.permutations(topology.SITES, 2)]
+
+
+class Flows:
+    """Twelve flows: every tenant, every ordered pair of sites."""
+
+    def __init__(self, build, directory, rate, size=200):
+        self.program = f"{build}/{PROGRAM}"
+        self.directory = directory
+        self.rate = rate
+        self.size = size
+        self.patterns = {tenant: secrets.token_bytes(16) for tenant in topology.TENANTS}
+        self.tokens = {tenant: secrets.token_hex(8) for tenant in topology.TENANTS}
+        self.processes = {}
+
+    def _live_path(self, tenant, site):
+        return f"{self.directory}/flows-{tenant}-{site}.live"
+
+    def start(self):
+        """The neighbours are fixed first: what is measured are packets, not ARP's patience while a site is away."""
+        for tenant, site in HOSTS:
+            others = [other for other in topology.SITES if other != site]
+            box = topology.host_namespace(tenant, site)
+            namespace.ip(box, *(f"neigh replace {topology.tenant_address(other)} lladdr {topology.tenant_mac(other)} "
+                                f"dev eth0 nud permanent" for other in others))
+            words = [self.program, "--self", str(topology.number(site)), "--listen", topology.tenant_address(site),
+                     "--rate", str(self.rate), "--size", str(self.size), "--token", self.tokens[tenant],
+                     "--pattern", self.patterns[tenant].hex(), "--live", self._live_path(tenant, site)]
+            for other in others:
+                words += ["--to", f"{topology.number(other)}={topology.tenant_address(other)}"]
+            self.processes[tenant, site] = namespace.popen(box, words, stdin=subprocess.DEVNULL,
+                                                           stdout=subprocess.PIPE, text=True)
+        if wait_until(lambda: all(os.path.exists(self._live_path(*host)) and os.path.getsize(self._live_path(*host))
+                                  for host in HOSTS), 10) is None:
+            raise RuntimeError("the hosts' traffic does not start")
+        for process in self.processes.values():
+            process.send_signal(signal.SIGUSR2)
+
+    def live(self):
+        """Counters of every flow as they are now: (sent, received, duplicates, arrived_ns, sent_ns)."""
+        raw = {}
+        for tenant, site in HOSTS:
+            with open(self._live_path(tenant, site), "rb") as file:
+                raw[tenant, site] = file.read()
+        found = {}
+        for tenant, source, destination in FLOWS:
+            sent = LIVE.unpack_from(raw[tenant, source], topology.number(destination) * LIVE.size)[0]
+            found[tenant, source, destination] = (
+                sent, *LIVE.unpack_from(raw[tenant, destination], topology.number(source) * LIVE.size)[1:])
+        return found
+
+    def all_sent_since(self, moment_ns):
+        """Whether every flow has delivered something that was sent after that moment of CLOCK_MONOTONIC."""
+        return all(sent_ns > moment_ns for *_, sent_ns in self.live().values())
+
+    def stop(self, patience=10.0):
+        """
+        Stops sending, lets arrive what is under way, and returns the reports: {(tenant, source, destination): flow}
+        and {(tenant, site): host}.
+        """
+        for process in self.processes.values():
+            process.send_signal(signal.SIGUSR1)
+        end, last, since = time.monotonic() + patience, None, time.monotonic()
+        while time.monotonic() < end and time.monotonic() - since < 0.5:
+            now = {flow: counters[:2] for flow, counters in self.live().items()}
+            if now != last:
+                last, since = now, time.monotonic()
+            time.sleep(0.05)
+        reports = {}
+        for host, process in self.processes.items():
+            process.send_signal(signal.SIGTERM)
+            output, _ = process.communicate(timeout=20)
+            if process.returncode:
+                raise RuntimeError(f"the traffic of {host} ended with status {process.returncode}")
+            reports[host] = json.loads(output)
+        self.processes = {}
+        flows = {}
+        for tenant, source, destination in FLOWS:
+            flow = reports[tenant, destination]["hosts"][str(topology.number(source))]
+            flow["sent"] = reports[tenant, source]["hosts"][str(topology.number(destination))]["sent"]
+            flow["lost"] = flow["sent"] - flow["received"]
+            flows[tenant, source, destination] = flow
+        return flows, reports
+
+    def kill(self):
+        for process in self.processes.values():
+            process.kill()
+            process.wait()
+        self.processes = {}
+
+
+def kernel_drops():
+    """Frames that the kernel's interfaces of the lab say they have dropped, by "namespace/interface counter"."""
+    found = {}
+    for name in namespace.names(topology.PREFIX):
+        for link in json.loads(namespace.command("ip", "-n", name, "-s", "-j", "link", "show")):
+            for direction in ("rx", "tx"):
+                counters = link.get("stats64", {}).get(direction, {})
+                for counter in ("dropped", "errors"):
+                    found[f"{name}/{link['ifname']} {direction}_{counter}"] = counters.get(counter, 0)
+    return found
+
+
+def named_drops(three):
+    """
+    Everything the dataplanes of the lab count as dropped or missed, by "site tenant reason" or "site port counter";
+    what a site has counted is gone when its dataplane ends.
+    """
+    found = {}
+    for site in three:
+        stats = site.cli("stats")
+        for tenant in stats["tenants"]:
+            for reason, count in tenant["drops"].items():
+                found[f"{site.name} {tenant['name'] or 'nobody'} {reason}"] = count
+        for port in stats["ports"]:
+            for counter in ("rx_missed", "rx_errors", "tx_errors", "rx_no_buffer"):
+                found[f"{site.name} {port['name']} {counter}"] = port[counter]
+    return found
+
+
+def grown(before, after):
+    """Counters that are greater than before, and by how much."""
+    return {name: count - before.get(name, 0) for name, count in after.items() if count > before.get(name, 0)}
