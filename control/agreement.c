@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "control/audit.h"
+#include "control/events.h"
 #include "control/link/link.h"
 #include "control/push.h"
 
@@ -73,7 +74,8 @@ void agreement_dataplane(struct control *control)
 	keys_dataplane(control->keys, hello);
 	/* SAs of an earlier control process go on carrying traffic until new ones have taken their place. */
 	if (hello->revision != 0 && link_query(control->link, PONT_LINK_SAS_GET, adopt, control->keys, &error) != 0)
-		audit_event(control->audit, "sas_not_adopted", json_pack("{s:o}", "text", audit_text(error.text)));
+		events_publish(control->events, "dataplane.sas_not_adopted",
+			json_pack("{s:o}", "text", audit_text(error.text)));
 }
 
 /* Key agreement knows no "nobody to talk to" once it was configured, so it starts afresh. */
@@ -170,6 +172,30 @@ static void members_changed(void *context)
 	push_sync_later(context);
 }
 
+/* What key agreement calls it, and the kind of event it is. */
+static const char *event_kind(const char *event)
+{
+	static const struct {
+		const char *event, *kind;
+	} kinds[] = {
+		{"session_up", "session.up"},
+		{"session_down", "session.down"},
+		{"handshake_failed", "handshake.failed"},
+		{"peer_unknown", "handshake.unknown"},
+		{"sas_installed", "sa.installed"},
+		{"sas_refused", "sa.refused"},
+		{"sas_delete_failed", "sa.not_deleted"},
+		{"spi_exhausted", "sa.no_spi"},
+		{"dataplane_unusable", "dataplane.unusable"},
+	};
+
+	for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+		if (strcmp(kinds[i].event, event) == 0)
+			return kinds[i].kind;
+	}
+	return event;
+}
+
 static void record(void *context, const char *event, const char *peer, const char *text)
 {
 	struct control *control = context;
@@ -179,7 +205,7 @@ static void record(void *context, const char *event, const char *peer, const cha
 		(void)json_object_set_new(members, "peer", audit_text(peer));
 	if (text != NULL && text[0] != '\0')
 		(void)json_object_set_new(members, "text", audit_text(text));
-	audit_event(control->audit, event, members);
+	events_publish(control->events, event_kind(event), members);
 }
 
 /* SAs come and go by the thousand; what the audit has to know is which ones stopped before their time. */

@@ -11,8 +11,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "control/model/revisions.h"
-
 struct audit {
 	char path[PATH_MAX];
 	int fd;
@@ -114,17 +112,19 @@ json_t *audit_text(const char *text)
 	return json;
 }
 
-/* "event peer=par2 text=..." for people; nested values are left out. */
-static void tell(const char *event, const json_t *members)
+/* "session.up peer=par2 text=..." for people; nested values are left out. */
+static void tell(json_t *event)
 {
 	char line[900];
-	size_t used = (size_t)snprintf(line, sizeof(line), "%s", event);
+	size_t used = (size_t)snprintf(line, sizeof(line), "%s", json_string_value(json_object_get(event, "event")));
 	const char *name;
 	json_t *value;
 
-	json_object_foreach ((json_t *)(uintptr_t)members, name, value) {
+	json_object_foreach (event, name, value) {
 		if (used >= sizeof(line))
 			break;
+		if (strcmp(name, "event") == 0 || strcmp(name, "time") == 0 || strcmp(name, "sequence") == 0)
+			continue;
 		if (json_is_string(value))
 			used += (size_t)snprintf(
 				line + used, sizeof(line) - used, " %s=\"%s\"", name, json_string_value(value));
@@ -172,25 +172,12 @@ static void append(struct audit *audit, const json_t *event)
 	free(line);
 }
 
-void audit_event(struct audit *audit, const char *event, json_t *members)
+void audit_append(struct audit *audit, json_t *event)
 {
-	char time[REVISIONS_TIME_SIZE];
-	json_t *record;
-
-	tell(event, members);
-	revisions_time(time);
-	record = json_pack("{s:s, s:s}", "time", time, "event", event);
-	if (audit == NULL || record == NULL) {
-		json_decref(record);
-		json_decref(members);
-		return;
-	}
-	if (members != NULL)
-		(void)json_object_update_missing(record, members);
-	json_decref(members);
-	append(audit, record);
+	tell(event);
+	append(audit, event);
 	json_decref(audit->kept[audit->next]);
-	audit->kept[audit->next] = record;
+	audit->kept[audit->next] = json_incref(event);
 	audit->next = (audit->next + 1) % AUDIT_KEPT;
 	if (audit->count < AUDIT_KEPT)
 		audit->count++;

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The audit log: JSON Lines, appended, one write per event, so that a line is whole or absent; rotated to PATH.1 at a
- * size limit. The last events are kept in memory too, and each one is told in short on stderr. An event that cannot be
- * written to the file is counted and said on stderr: the log never stops the process.
+ * size limit. It is fed by control/events.h, and nothing else writes to it. The last events are kept in memory too, and
+ * each one is told in short on stderr. An event that cannot be written to the file is said on stderr: the log never
+ * stops the process.
  */
 #ifndef CONTROL_AUDIT_H
 #define CONTROL_AUDIT_H
@@ -22,11 +23,8 @@ struct audit;
 struct audit *audit_open(const char *path, size_t size_limit, struct error *error);
 void audit_close(struct audit *audit);
 
-/*
- * Records an event; members is an object with its details (the reference is taken over, NULL: none). Member "time" is
- * added, and what the event is. audit may be NULL: then only stderr hears of it.
- */
-void audit_event(struct audit *audit, const char *event, json_t *members);
+/* Writes an event as events.h describes it: "sequence", "time", "event", and its details. */
+void audit_append(struct audit *audit, json_t *event);
 
 /* The last `count` events (at most AUDIT_KEPT) oldest first, only those called `event` unless it is NULL. */
 json_t *audit_tail(const struct audit *audit, size_t count, const char *event);

@@ -6,6 +6,7 @@
 
 #include "control/agreement.h"
 #include "control/audit.h"
+#include "control/events.h"
 #include "control/fence/fence.h"
 #include "control/keys/identity.h"
 #include "control/keys/keys.h"
@@ -163,8 +164,8 @@ json_t *commit_validate(struct control *control, json_t *config, struct rpc_fail
 /* An undoing that fails: what is in force is not what is written down, so it is all put in force again. */
 static void undo_failed(struct control *control, const char *step, const struct error *error)
 {
-	audit_event(
-		control->audit, "undo_failed", json_pack("{s:s, s:o}", "step", step, "text", audit_text(error->text)));
+	events_publish(control->events, "config.undo_failed",
+		json_pack("{s:s, s:o}", "step", step, "text", audit_text(error->text)));
 	control->in_force = false;
 	control->problem = *error;
 	control_retry_later(control);
@@ -273,7 +274,7 @@ static void dataplane_ready(struct control *control)
 
 static void audit_policy(struct control *control, const char *reason)
 {
-	audit_event(control->audit, "policy",
+	events_publish(control->events, "fence.policy",
 		json_pack("{s:s, s:I, s:o, s:o, s:o}", "reason", reason, "policy_revision",
 			(json_int_t)fence_policy_revision(control->policy), "dataset",
 			audit_text(control->document->dataset), "prefixes", policy_prefixes(control->policy),
@@ -353,7 +354,7 @@ static json_t *commit_new(
 		return NULL;
 	}
 	adopt(control, candidate);
-	audit_event(control->audit, "commit",
+	events_publish(control->events, "config.commit",
 		json_pack("{s:I, s:I, s:o, s:s}", "revision", (json_int_t)revisions_current(control->revisions),
 			"policy_revision", (json_int_t)fence_policy_revision(control->policy), "who", commit_who(who),
 			"dataplane", control->dataplane_in_force ? "applied" : "absent"));
@@ -397,7 +398,7 @@ json_t *commit_run(struct control *control, json_t *config, json_int_t expect_re
 	json_t *result = attempt(control, config, expect_revision, who, failure);
 
 	if (result == NULL)
-		audit_event(control->audit, "commit_refused",
+		events_publish(control->events, "config.refused",
 			json_pack("{s:o, s:i, s:o, s:o}", "who", commit_who(who), "code", (int)failure->code, "pointer",
 				audit_text(failure->error.pointer), "text", audit_text(failure->error.text)));
 	return result;
@@ -518,7 +519,7 @@ void commit_restore(struct control *control)
 		return;
 	if (restore(control, &error) != 0) {
 		if (control->problem.code == 0 || strcmp(control->problem.text, error.text) != 0)
-			audit_event(control->audit, "not_in_force",
+			events_publish(control->events, "config.not_in_force",
 				json_pack("{s:o, s:o}", "pointer", audit_text(error.pointer), "text",
 					audit_text(error.text)));
 		control->problem = error;
@@ -543,7 +544,7 @@ void commit_replay(struct control *control)
 		return;
 	}
 	if (control->dataplane_problem.code == 0 || strcmp(control->dataplane_problem.text, error.text) != 0)
-		audit_event(control->audit, "dataplane_refused",
+		events_publish(control->events, "dataplane.refused",
 			json_pack("{s:o, s:o}", "pointer", audit_text(error.pointer), "text", audit_text(error.text)));
 	control->dataplane_in_force = false;
 	control->dataplane_problem = error;

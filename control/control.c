@@ -10,6 +10,7 @@
 #include "control/agreement.h"
 #include "control/audit.h"
 #include "control/commit.h"
+#include "control/events.h"
 #include "control/fence/fence.h"
 #include "control/keys/identity.h"
 #include "control/link/link.h"
@@ -60,7 +61,7 @@ static void on_kernel_denied(void *context, const struct pont_fence_event *event
 	if (members != NULL && details != NULL)
 		(void)json_object_update(members, details);
 	json_decref(details);
-	audit_event(control->audit, "denied", members);
+	events_publish(control->events, "fence.denied", members);
 }
 
 static void on_dataplane_denied(void *context, const struct pont_link_denied *denied)
@@ -73,7 +74,7 @@ static void on_dataplane_denied(void *context, const struct pont_link_denied *de
 	if (members != NULL && details != NULL)
 		(void)json_object_update(members, details);
 	json_decref(details);
-	audit_event(control->audit, "denied", members);
+	events_publish(control->events, "fence.denied", members);
 }
 
 /* --- the mirror --- */
@@ -84,7 +85,7 @@ static void on_link_added(void *context, uint32_t ifindex, const char *name)
 	struct error error = {0};
 
 	if (fence_interface_attach(control->fence, ifindex, name, &error) != 0)
-		audit_event(control->audit, "fence_incomplete",
+		events_publish(control->events, "fence.incomplete",
 			json_pack("{s:o, s:o}", "interface", audit_text(name), "text", audit_text(error.text)));
 }
 
@@ -113,7 +114,7 @@ static void on_dataplane_up(void *context, const struct pont_link_hello *hello)
 {
 	struct control *control = context;
 
-	audit_event(control->audit, "dataplane_up", describe_dataplane(hello));
+	events_publish(control->events, "dataplane.up", describe_dataplane(hello));
 	control->dataplane_in_force = false;
 	control->dataplane_problem.code = 0;
 	push_forget(control);
@@ -124,7 +125,7 @@ static void on_dataplane_down(void *context)
 {
 	struct control *control = context;
 
-	audit_event(control->audit, "dataplane_down", NULL);
+	events_publish(control->events, "dataplane.down", NULL);
 	control->dataplane_in_force = false;
 	control->dataplane_problem.code = 0;
 	push_forget(control);
@@ -137,7 +138,7 @@ static void on_access_refused(void *context, const struct rpc_who *who, const ch
 {
 	struct control *control = context;
 
-	audit_event(control->audit, "access_refused",
+	events_publish(control->events, "access.refused",
 		json_pack("{s:I, s:I, s:o, s:o}", "uid", (json_int_t)who->uid, "pid", (json_int_t)who->pid, "user",
 			audit_text(who->user), "text", audit_text(text)));
 }
@@ -155,7 +156,8 @@ static void on_sync(evutil_socket_t fd, short what, void *context)
 		/* Refused: then what the dataplane has is not what it should have, and it is told everything again. */
 		control->dataplane_in_force = false;
 		control->dataplane_problem = error;
-		audit_event(control->audit, "dataplane_refused", json_pack("{s:o}", "text", audit_text(error.text)));
+		events_publish(
+			control->events, "dataplane.refused", json_pack("{s:o}", "text", audit_text(error.text)));
 		control_retry_later(control);
 	}
 }
@@ -205,6 +207,9 @@ static int start_parts(struct control *control, struct error *error)
 	control->audit = audit_open(options->audit, AUDIT_FILE_MAX, error);
 	if (control->audit == NULL)
 		return -1;
+	control->events = events_new(control->audit, error);
+	if (control->events == NULL)
+		return -1;
 	control->fence = fence_start(control->base, &fence_options, on_kernel_denied, control, error);
 	if (control->fence == NULL)
 		return -1;
@@ -221,6 +226,11 @@ static int start_parts(struct control *control, struct error *error)
 	return control->keys != NULL ? 0 : -1;
 }
 
+static void on_events(void *context)
+{
+	rpc_server_news(context);
+}
+
 static int start_sockets(struct control *control, struct error *error)
 {
 	const struct control_options *options = control->options;
@@ -233,13 +243,17 @@ static int start_sockets(struct control *control, struct error *error)
 	control->link = link_start(control->base, options->dataplane, &link_callbacks, error);
 	if (control->link == NULL)
 		return -1;
-	audit_event(control->audit, "start", json_pack("{s:s, s:i}", "version", PONT_VERSION, "pid", (int)getpid()));
+	events_publish(control->events, "control.start",
+		json_pack("{s:s, s:i}", "version", PONT_VERSION, "pid", (int)getpid()));
 	commit_restore(control);
 	config.fd = guarded_socket_listen(control->socket, options->socket_mode, options->socket_group, error);
 	if (config.fd < 0)
 		return -1;
 	control->server = rpc_server_start(control->base, &config, error);
-	return control->server != NULL ? 0 : -1;
+	if (control->server == NULL)
+		return -1;
+	events_watch(control->events, on_events, control->server);
+	return 0;
 }
 
 int control_start(
@@ -258,8 +272,10 @@ int control_start(
 void control_stop(struct control *control)
 {
 	if (control->server != NULL)
-		audit_event(
-			control->audit, "stop", json_pack("{s:s, s:i}", "version", PONT_VERSION, "pid", (int)getpid()));
+		events_publish(control->events, "control.stop",
+			json_pack("{s:s, s:i}", "version", PONT_VERSION, "pid", (int)getpid()));
+	if (control->events != NULL)
+		events_watch(control->events, NULL, NULL);
 	rpc_server_stop(control->server);
 	if (control->keys != NULL)
 		keys_stop(control->keys);
@@ -274,6 +290,7 @@ void control_stop(struct control *control)
 	document_free(control->document);
 	push_forget(control);
 	free(control->followed);
+	events_free(control->events);
 	audit_close(control->audit);
 	revisions_close(control->revisions);
 	guarded_socket_release(control->socket);

@@ -20,6 +20,7 @@
 struct audit;
 struct event;
 struct event_base;
+struct events;
 struct fence;
 struct fence_policy;
 struct guarded_socket;
@@ -69,6 +70,7 @@ struct control {
 	struct guarded_socket *socket;
 	struct revisions *revisions;
 	struct audit *audit;
+	struct events *events;
 	struct fence *fence;
 	struct identity *identity;
 	struct schema *schema;

@@ -54,6 +54,10 @@ static void put_parameter(const struct parameter *parameter)
 {
 	if (!parameter->option)
 		(void)printf(".It Ar %s\n", parameter->metavar);
+	else if (!parameter->metavar && parameter->letter)
+		(void)printf(".It Fl %c , Fl Fl %s\n", parameter->letter, parameter->option);
+	else if (!parameter->metavar)
+		(void)printf(".It Fl Fl %s\n", parameter->option);
 	else if (parameter->letter)
 		(void)printf(".It Fl %c Ar %s , Fl Fl %s Ns = Ns Ar %s\n", parameter->letter, parameter->metavar,
 			parameter->option, parameter->metavar);
@@ -67,7 +71,9 @@ static void put_command(const struct command *command)
 {
 	(void)printf(".It Cm %s", command->name);
 	for (const struct parameter *parameter = command->parameters; parameter->type; parameter++) {
-		if (parameter->option)
+		if (parameter->option && !parameter->metavar)
+			(void)printf(" Oo Fl Fl %s Oc", parameter->option);
+		else if (parameter->option)
 			(void)printf(" Oo Fl Fl %s Ns = Ns Ar %s Oc", parameter->option, parameter->metavar);
 		else
 			(void)printf(parameter->required ? " Ar %s" : " Oo Ar %s Oc", parameter->metavar);

@@ -111,6 +111,24 @@ static json_t *parse_params(struct argp_state *state, const char *text)
 	return params;
 }
 
+static json_t *parse_list(const char *text)
+{
+	json_t *list = json_array();
+
+	while (list) {
+		size_t length = strcspn(text, ",");
+
+		if (length && json_array_append_new(list, json_stringn(text, length)) < 0) {
+			json_decref(list);
+			return NULL;
+		}
+		if (!text[length])
+			break;
+		text += length + 1;
+	}
+	return list;
+}
+
 static json_t *parse_value(struct argp_state *state, const struct parameter *parameter, const char *text)
 {
 	char name[NAME_SIZE];
@@ -127,6 +145,10 @@ static json_t *parse_value(struct argp_state *state, const struct parameter *par
 		return read_document(state, text);
 	case PARAMETER_PARAMS:
 		return parse_params(state, text);
+	case PARAMETER_LIST:
+		return parse_list(text);
+	case PARAMETER_FLAG:
+		return json_true();
 	case PARAMETER_TEXT:
 	case PARAMETER_PATH:
 	default:

@@ -155,23 +155,31 @@ static bool is_ours(const json_t *message)
 	return json_is_null(id) && json_is_object(json_object_get(message, "error"));
 }
 
+/* The next message, NULL with the error set. */
+static json_t *read_message(struct connection *connection, struct error *error)
+{
+	json_error_t place;
+	size_t length = 0;
+	json_t *message;
+
+	if (read_line(connection, &length, error) < 0)
+		return NULL;
+	message = json_loadb(connection->buffer, length, JSON_REJECT_DUPLICATES, &place);
+	connection->length -= length + 1;
+	memmove(connection->buffer, connection->buffer + length + 1, connection->length);
+	if (!message)
+		error_set(error, EPROTO, NULL, "%s: answer is not JSON: %s", connection->path, place.text);
+	return message;
+}
+
 /* Reads lines up to the one that is for us; others are notifications. */
 static enum client_outcome read_answer(struct connection *connection, json_t **answer, struct error *error)
 {
 	for (;;) {
-		json_t *message, *result, *refusal;
-		json_error_t place;
-		size_t length = 0;
+		json_t *message = read_message(connection, error), *result, *refusal;
 
-		if (read_line(connection, &length, error) < 0)
+		if (!message)
 			return CLIENT_UNREACHABLE;
-		message = json_loadb(connection->buffer, length, JSON_REJECT_DUPLICATES, &place);
-		connection->length -= length + 1;
-		memmove(connection->buffer, connection->buffer + length + 1, connection->length);
-		if (!message) {
-			error_set(error, EPROTO, NULL, "%s: answer is not JSON: %s", connection->path, place.text);
-			return CLIENT_UNREACHABLE;
-		}
 		if (!is_ours(message)) {
 			json_decref(message);
 			continue;
@@ -203,22 +211,58 @@ static char *request_line(const char *method, json_t *params)
 	return line;
 }
 
-enum client_outcome client_call(const char *socket_path, unsigned int timeout_s, const char *method, json_t *params,
-	json_t **answer, struct error *error)
+static enum client_outcome ask(
+	struct connection *connection, const char *method, json_t *params, json_t **answer, struct error *error)
 {
-	struct connection connection = {
-		.fd = -1, .path = socket_path, .deadline_ms = now_ms() + (int64_t)timeout_s * 1000};
 	enum client_outcome outcome = CLIENT_UNREACHABLE;
 	char *line = request_line(method, params);
 
 	*answer = NULL;
 	if (!line)
 		error_set(error, ENOMEM, NULL, "the request cannot be written: not UTF-8, or out of memory");
-	else if (dial(&connection, error) == 0 && send_all(&connection, line, strlen(line), error) == 0)
-		outcome = read_answer(&connection, answer, error);
+	else if (dial(connection, error) == 0 && send_all(connection, line, strlen(line), error) == 0)
+		outcome = read_answer(connection, answer, error);
 	free(line);
-	free(connection.buffer);
-	if (connection.fd >= 0)
-		(void)close(connection.fd);
+	return outcome;
+}
+
+static void hang_up(struct connection *connection)
+{
+	free(connection->buffer);
+	if (connection->fd >= 0)
+		(void)close(connection->fd);
+}
+
+enum client_outcome client_call(const char *socket_path, unsigned int timeout_s, const char *method, json_t *params,
+	json_t **answer, struct error *error)
+{
+	struct connection connection = {
+		.fd = -1, .path = socket_path, .deadline_ms = now_ms() + (int64_t)timeout_s * 1000};
+	enum client_outcome outcome = ask(&connection, method, params, answer, error);
+
+	hang_up(&connection);
+	return outcome;
+}
+
+enum client_outcome client_subscribe(const char *socket_path, unsigned int timeout_s, const char *method,
+	json_t *params, bool (*take)(void *context, const json_t *notification), void *context, json_t **answer,
+	struct error *error)
+{
+	struct connection connection = {
+		.fd = -1, .path = socket_path, .deadline_ms = now_ms() + (int64_t)timeout_s * 1000};
+	enum client_outcome outcome = ask(&connection, method, params, answer, error);
+	bool more = true;
+
+	connection.deadline_ms = INT64_MAX;
+	while (outcome == CLIENT_ANSWERED && more) {
+		json_t *notification = read_message(&connection, error);
+
+		if (!notification)
+			outcome = CLIENT_UNREACHABLE;
+		else
+			more = take(context, notification);
+		json_decref(notification);
+	}
+	hang_up(&connection);
 	return outcome;
 }

@@ -195,6 +195,54 @@ const struct command commands[] = {
 		.print = report_audit,
 	},
 	{
+		.name = "events",
+		.method = "events.subscribe",
+		.summary = "Show what has happened, or follow what happens",
+		.details = "Events of the control process' journal, which is bounded: what is no longer there is said "
+			   "to be "
+			   "gone. Numbers count from 1 in every life of the control process. With --json each event is "
+			   "a line.",
+		.parameters =
+			{
+				{.member = "follow",
+					.option = "follow",
+					.letter = 'f',
+					.type = PARAMETER_FLAG,
+					.help = "Go on with new events until interrupted"},
+				{.member = "from",
+					.option = "from",
+					.metavar = "N",
+					.type = PARAMETER_INTEGER,
+					.maximum = INT64_MAX,
+					.help = "From number N on (0: the oldest there is, the default without "
+						"--follow)"},
+				{.member = "epoch",
+					.option = "epoch",
+					.metavar = "EPOCH",
+					.type = PARAMETER_TEXT,
+					.help = "The life of the control process that N is of; everything of the "
+						"present one "
+						"if that is another"},
+				{.member = "events",
+					.option = "filter",
+					.metavar = "NAME,...",
+					.type = PARAMETER_LIST,
+					.help = "Only these events, or families of events: sa, session.down"},
+				{.member = "tenant",
+					.option = "tenant",
+					.letter = 't',
+					.metavar = "NAME",
+					.type = PARAMETER_TEXT,
+					.help = "Only events about this tenant"},
+				{.member = "peer",
+					.option = "peer",
+					.metavar = "NAME",
+					.type = PARAMETER_TEXT,
+					.help = "Only events about this peer"},
+			},
+		.notice = report_notice,
+	},
+	{
 		.name = "methods",
 		.method = "rpc.discover",
 		.summary = "List the methods of the controller socket",
@@ -302,8 +350,8 @@ void command_usage(const struct command *command, char *text, size_t size)
 		int length;
 
 		if (parameter->option)
-			length = snprintf(text + used, size - used, " %s--%s %s%s", open, parameter->option,
-				parameter->metavar, close);
+			length = snprintf(text + used, size - used, " %s--%s%s%s%s", open, parameter->option,
+				parameter->metavar ? " " : "", parameter->metavar ? parameter->metavar : "", close);
 		else
 			length = snprintf(text + used, size - used, " %s%s%s", open, parameter->metavar, close);
 		used += (size_t)length;

@@ -20,17 +20,19 @@ enum {
 	STATUS_UNREACHABLE = 3, /* no (sensible) answer from the socket */
 };
 
-enum { COMMAND_PARAMETERS_MAX = 3 };
+enum { COMMAND_PARAMETERS_MAX = 6 };
 
 enum parameter_type {
 	PARAMETER_TEXT = 1,
 	PARAMETER_INTEGER,
+	PARAMETER_LIST,     /* texts, separated by commas */
+	PARAMETER_FLAG,     /* an option without a value (metavar NULL): true */
 	PARAMETER_PATH,     /* name of a file that the command itself reads or writes */
 	PARAMETER_DOCUMENT, /* file with a JSON object, "-": standard input */
 	PARAMETER_PARAMS,   /* JSON object, "-": from standard input, "@FILE": from a file */
 };
 
-/* An argument (option NULL) or an option with a value. */
+/* An argument (option NULL) or an option. */
 struct parameter {
 	const char *member;  /* of the request's params, or of the arguments given to run() */
 	const char *option;  /* long option without dashes */
@@ -51,6 +53,11 @@ struct command {
 	struct parameter parameters[COMMAND_PARAMETERS_MAX + 1];
 	/* Prints the method's result for people. */
 	void (*print)(FILE *out, const json_t *result);
+	/*
+	 * Prints one notification of a method that subscribes, for people or as a line of JSON. Then the arguments have
+	 * a flag "follow", which is not the method's.
+	 */
+	void (*notice)(FILE *out, const json_t *notification, bool as_json);
 	/* Does the whole work without the socket; returns an exit status. */
 	int (*run)(const json_t *arguments);
 };

@@ -41,13 +41,67 @@ static int run_call(const struct arguments *arguments)
 	return status;
 }
 
+struct follower {
+	const struct arguments *arguments;
+	bool follow;
+};
+
+/* One notification; without --follow the journal is enough. */
+static bool take_notice(void *context, const json_t *notification)
+{
+	const struct follower *follower = context;
+	const char *method = json_string_value(json_object_get(notification, "method"));
+
+	if (method && strcmp(method, "events.caught_up") == 0)
+		return follower->follow;
+	follower->arguments->command->notice(stdout, notification, follower->arguments->json);
+	/* A reader behind a pipe wants it now, and when it is gone, so are we. */
+	return fflush(stdout) == 0;
+}
+
+static int run_subscription(const struct arguments *arguments)
+{
+	struct follower follower = {
+		.arguments = arguments, .follow = json_is_true(json_object_get(arguments->params, "follow"))};
+	int status = STATUS_OK;
+	struct error error;
+	json_t *answer;
+
+	(void)json_object_del(arguments->params, "follow");
+	if (!follower.follow && !json_object_get(arguments->params, "from"))
+		(void)json_object_set_new(arguments->params, "from", json_integer(0));
+	switch (client_subscribe(arguments->socket, arguments->timeout_s, arguments->method, arguments->params,
+		take_notice, &follower, &answer, &error)) {
+	case CLIENT_ANSWERED:
+		break;
+	case CLIENT_REFUSED:
+		report_refusal(stderr, arguments->method, answer);
+		status = STATUS_REFUSED;
+		break;
+	case CLIENT_UNREACHABLE:
+	default:
+		(void)fprintf(stderr, "pontlevis: %s\n", error.text);
+		status = STATUS_UNREACHABLE;
+		break;
+	}
+	json_decref(answer);
+	return status;
+}
+
+static int run_command(const struct arguments *arguments)
+{
+	if (arguments->command->run)
+		return arguments->command->run(arguments->params);
+	return arguments->command->notice ? run_subscription(arguments) : run_call(arguments);
+}
+
 int main(int argc, char **argv)
 {
 	struct arguments arguments;
 	int status;
 
 	arguments_parse(&arguments, argc, argv);
-	status = arguments.command->run ? arguments.command->run(arguments.params) : run_call(&arguments);
+	status = run_command(&arguments);
 	arguments_free(&arguments);
 	/* A full disk behind a redirection must not look like success. */
 	if (fflush(stdout) != 0 || ferror(stdout)) {

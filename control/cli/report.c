@@ -8,7 +8,7 @@
 
 #include "control/cli/table.h"
 
-enum { INDENT = 2, DEPTH_MAX = 16 };
+enum { INDENT = 2, DEPTH_MAX = 16, EVENT_WIDTH = 20 };
 
 const json_t *report_member(const json_t *object, const char *path)
 {
@@ -166,7 +166,7 @@ static bool is_empty(const json_t *value)
 	return !value || json_is_null(value) || (json_is_string(value) && json_string_length(value) == 0);
 }
 
-/* What there is beside time and name: facts first, the sentence for people last. */
+/* What there is beside number, time and name: facts first, the sentence for people last. */
 static char *event_details(const json_t *event)
 {
 	json_t *facts = json_object(), *sentence = json_object_get(event, "text"), *value;
@@ -174,8 +174,8 @@ static char *event_details(const json_t *event)
 	char *text, *all = NULL;
 
 	json_object_foreach ((json_t *)(uintptr_t)event, name, value) {
-		if (strcmp(name, "time") != 0 && strcmp(name, "event") != 0 && strcmp(name, "text") != 0 &&
-			!is_empty(value))
+		if (strcmp(name, "sequence") != 0 && strcmp(name, "time") != 0 && strcmp(name, "event") != 0 &&
+			strcmp(name, "text") != 0 && !is_empty(value))
 			(void)json_object_set(facts, name, value);
 	}
 	text = text_of(facts);
@@ -212,6 +212,38 @@ static void print_events(FILE *out, const json_t *events)
 void report_audit(FILE *out, const json_t *result)
 {
 	print_events(out, json_object_get(result, "events"));
+}
+
+void report_notice(FILE *out, const json_t *notification, bool as_json)
+{
+	const json_t *params = json_object_get(notification, "params");
+	const char *method = json_string_value(json_object_get(notification, "method"));
+	bool gap = method && strcmp(method, "events.gap") == 0;
+	char *time, *event, *details, *safe;
+
+	if (!method || (!gap && strcmp(method, "event") != 0))
+		return;
+	if (as_json) {
+		(void)json_dumpf(gap ? notification : params, out, JSON_COMPACT);
+		(void)fputc('\n', out);
+		return;
+	}
+	if (gap) {
+		(void)fprintf(out, "events %" JSON_INTEGER_FORMAT " to %" JSON_INTEGER_FORMAT " are gone\n",
+			json_integer_value(json_object_get(params, "first")),
+			json_integer_value(json_object_get(params, "last")));
+		return;
+	}
+	time = text_of(json_object_get(params, "time"));
+	event = text_of(json_object_get(params, "event"));
+	details = event_details(params);
+	safe = text_safe(details);
+	(void)fprintf(out, "%6" JSON_INTEGER_FORMAT "  %s  %-*s  %s\n",
+		json_integer_value(json_object_get(params, "sequence")), time, EVENT_WIDTH, event, safe);
+	free(time);
+	free(event);
+	free(details);
+	free(safe);
 }
 
 /* "config, expect_revision?": the question mark is for what may be left out. */

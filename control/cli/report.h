@@ -7,6 +7,7 @@
 #define CONTROL_CLI_REPORT_H
 
 #include <jansson.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 /* Any result: members line by line, lists of objects as tables. */
@@ -24,6 +25,8 @@ void report_history(FILE *out, const json_t *result);
 void report_fence(FILE *out, const json_t *result);
 void report_explanation(FILE *out, const json_t *result);
 void report_audit(FILE *out, const json_t *result);
+/* One notification of events.subscribe on a line: an event, or that some are gone. */
+void report_notice(FILE *out, const json_t *notification, bool as_json);
 void report_methods(FILE *out, const json_t *result);
 
 /* An error object of JSON-RPC: what was refused, why, and the place in the document. */

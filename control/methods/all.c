@@ -12,6 +12,7 @@ const struct rpc_method *const methods_all[] = {
 	methods_stats,
 	methods_fence,
 	methods_audit,
+	methods_events,
 #ifdef PONT_MANUAL_KEYS
 	methods_lab,
 #endif

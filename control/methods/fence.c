@@ -4,6 +4,7 @@
 
 #include "control/audit.h"
 #include "control/commit.h"
+#include "control/events.h"
 #include "control/link/link.h"
 #include "control/methods/methods.h"
 #include "control/methods/values.h"
@@ -101,7 +102,7 @@ static json_t *status(void *context, const struct rpc_who *who, const json_t *pa
 		describe_counters(control, &counters), "interfaces", interfaces, "cgroup",
 		audit_text(fence_cgroup(control->fence)), "denied_peers",
 		policy_denied_peers(control->document, control->policy), "denied",
-		audit_tail(control->audit, DENIALS_SHOWN, "denied"));
+		audit_tail(control->audit, DENIALS_SHOWN, "fence.denied"));
 }
 
 static json_t *describe_prefix(const struct fence_explanation *explanation)

@@ -35,21 +35,24 @@ struct rpc_failure {
 
 enum rpc_role { RPC_ROLE_NONE, RPC_ROLE_READ, RPC_ROLE_WRITE };
 
+struct rpc_client;
+
 /* The client, as the kernel describes it. */
 struct rpc_who {
 	uid_t uid;
 	pid_t pid;
 	enum rpc_role role;
-	char user[64]; /* name of the uid, "" if it has none */
+	char user[64];             /* name of the uid, "" if it has none */
+	struct rpc_client *client; /* its connection, for rpc_subscribe(); NULL: none */
 };
 
-enum rpc_type { RPC_STRING, RPC_INTEGER, RPC_OBJECT };
+enum rpc_type { RPC_STRING, RPC_INTEGER, RPC_OBJECT, RPC_STRINGS };
 
 struct rpc_param {
 	const char *name;
 	enum rpc_type type;
 	bool required;
-	json_int_t minimum, maximum; /* of an integer; both 0: any */
+	json_int_t minimum, maximum; /* of an integer, or how many strings; both 0: any */
 	const char *description;
 };
 

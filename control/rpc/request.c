@@ -7,7 +7,10 @@
 #include "control/audit.h"
 #include "control/model/pointer.h"
 
-static const char *const type_names[] = {[RPC_STRING] = "string", [RPC_INTEGER] = "integer", [RPC_OBJECT] = "object"};
+static const char *const type_names[] = {[RPC_STRING] = "string",
+	[RPC_INTEGER] = "integer",
+	[RPC_OBJECT] = "object",
+	[RPC_STRINGS] = "array of strings"};
 
 static json_t *error_answer(const json_t *id, const struct rpc_failure *failure)
 {
@@ -43,6 +46,18 @@ static const struct rpc_param *find_param(const struct rpc_method *method, const
 	return NULL;
 }
 
+static bool are_strings(const json_t *list)
+{
+	const json_t *item;
+	size_t i;
+
+	json_array_foreach (list, i, item) {
+		if (!json_is_string(item))
+			return false;
+	}
+	return json_is_array(list);
+}
+
 static bool has_type(const json_t *value, enum rpc_type type)
 {
 	switch (type) {
@@ -52,6 +67,8 @@ static bool has_type(const json_t *value, enum rpc_type type)
 		return json_is_integer(value);
 	case RPC_OBJECT:
 		return json_is_object(value);
+	case RPC_STRINGS:
+		return are_strings(value);
 	}
 	return false;
 }
@@ -71,6 +88,9 @@ static int check_param(const struct rpc_param *param, const json_t *value, struc
 		return error_set(&failure->error, ERANGE, place,
 			"parameter \"%s\" must be %" JSON_INTEGER_FORMAT " to %" JSON_INTEGER_FORMAT, param->name,
 			param->minimum, param->maximum);
+	if (param->type == RPC_STRINGS && param->maximum != 0 && json_array_size(value) > (size_t)param->maximum)
+		return error_set(&failure->error, ERANGE, place,
+			"parameter \"%s\" has at most %" JSON_INTEGER_FORMAT " strings", param->name, param->maximum);
 	return 0;
 }
 

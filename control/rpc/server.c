@@ -14,41 +14,45 @@
 
 enum {
 	TURN = 8,                /* messages of one client before the next one has its turn */
+	NEWS_TURN = 256,         /* notifications of one client before the next one has its turn */
 	OUTPUT_PAUSE = 1 << 20,  /* bytes of answers waiting: no new request is read before they are gone */
 	FAREWELL_TIMEOUT_S = 10, /* for taking the last answers */
 	ACCEPT_PAUSE_S = 1,      /* when accept() fails for want of descriptors */
 };
 
-struct client {
+struct rpc_client {
 	struct rpc_server *server;
 	size_t slot;
 	struct bufferevent *stream;
 	struct rpc_who who;
-	size_t searched; /* bytes of input known to have no newline */
-	bool paused;     /* output is too long */
-	bool ended;      /* the client will send nothing more */
-	bool leaving;    /* closed as soon as the output is gone */
+	size_t searched;          /* bytes of input known to have no newline */
+	bool paused;              /* output is too long */
+	bool ended;               /* the client will send nothing more */
+	bool leaving;             /* closed as soon as the output is gone */
+	struct rpc_source source; /* next is NULL: none */
 };
 
 struct rpc_server {
 	struct event_base *base;
 	struct rpc_server_config config;
 	struct evconnlistener *listener;
-	struct event *resume;                    /* accepting again */
-	struct client *clients[RPC_CLIENTS_MAX]; /* NULL: free */
+	struct event *resume;                        /* accepting again */
+	struct event *news;                          /* sources may have something new */
+	struct rpc_client *clients[RPC_CLIENTS_MAX]; /* NULL: free */
 	size_t readers;
 };
 
-static void client_free(struct client *client)
+static void client_free(struct rpc_client *client)
 {
 	client->server->clients[client->slot] = NULL;
 	client->server->readers -= client->who.role == RPC_ROLE_READ;
+	(void)rpc_unsubscribe(client);
 	bufferevent_free(client->stream);
 	free(client);
 }
 
 /* Closes once the answers are gone. True if that is now: the client is freed. */
-static bool leave(struct client *client)
+static bool leave(struct rpc_client *client)
 {
 	struct timeval patience = {.tv_sec = FAREWELL_TIMEOUT_S};
 
@@ -70,7 +74,7 @@ static void free_text(const void *data, size_t length, void *text)
 }
 
 /* Takes the answer over. False if the client was closed because it does not take its answers. */
-static bool reply(struct client *client, json_t *answer)
+static bool reply(struct rpc_client *client, json_t *answer)
 {
 	struct evbuffer *output = bufferevent_get_output(client->stream);
 	char *text = answer != NULL ? json_dumps(answer, JSON_COMPACT) : NULL;
@@ -102,7 +106,7 @@ static bool is_blank(const char *text, size_t length)
 }
 
 /* Answers one line of `length` bytes at the start of the input. False if the client is gone. */
-static bool handle_line(struct client *client, size_t length, size_t newline)
+static bool handle_line(struct rpc_client *client, size_t length, size_t newline)
 {
 	struct evbuffer *input = bufferevent_get_input(client->stream);
 	const char *text = length != 0 ? (const char *)evbuffer_pullup(input, (ev_ssize_t)length) : "";
@@ -115,7 +119,7 @@ static bool handle_line(struct client *client, size_t length, size_t newline)
 	return reply(client, answer);
 }
 
-static bool refuse_too_long(struct client *client)
+static bool refuse_too_long(struct rpc_client *client)
 {
 	struct rpc_failure failure = {.code = RPC_INVALID_REQUEST};
 
@@ -124,7 +128,7 @@ static bool refuse_too_long(struct client *client)
 }
 
 /* Length of the line at the start of the input, -1 if its end is not there yet. */
-static ev_ssize_t line_length(struct client *client)
+static ev_ssize_t line_length(struct rpc_client *client)
 {
 	struct evbuffer *input = bufferevent_get_input(client->stream);
 	struct evbuffer_ptr from, found;
@@ -138,10 +142,83 @@ static ev_ssize_t line_length(struct client *client)
 	return found.pos;
 }
 
+/* --- notifications --- */
+
+int rpc_subscribe(struct rpc_client *client, const struct rpc_source *source)
+{
+	if (client->source.next != NULL)
+		return -1;
+	client->source = *source;
+	rpc_server_news(client->server);
+	return 0;
+}
+
+bool rpc_unsubscribe(struct rpc_client *client)
+{
+	if (client->source.next == NULL)
+		return false;
+	client->source.end(client->source.state);
+	client->source.next = NULL;
+	return true;
+}
+
+void rpc_server_news(struct rpc_server *server)
+{
+	event_active(server->news, EV_TIMEOUT, 0);
+}
+
+/* Some of what the source has; false if there may be more that the client has room for. */
+static bool take_news(struct rpc_client *client)
+{
+	struct evbuffer *output = bufferevent_get_output(client->stream);
+
+	for (unsigned int turn = 0; turn < NEWS_TURN; turn++) {
+		size_t length = 0;
+		const char *text;
+
+		if (client->source.next == NULL || client->leaving || evbuffer_get_length(output) > RPC_SUBSCRIBED_MAX)
+			return true; /* on_written() comes back to it */
+		text = client->source.next(client->source.state, &length);
+		if (text == NULL)
+			return true;
+		(void)evbuffer_add(output, text, length);
+		(void)evbuffer_add(output, "\n", 1);
+	}
+	return false;
+}
+
+static void on_news(evutil_socket_t fd, short what, void *context)
+{
+	struct rpc_server *server = context;
+	bool all = true;
+
+	(void)fd;
+	(void)what;
+	for (size_t slot = 0; slot < RPC_CLIENTS_MAX; slot++) {
+		if (server->clients[slot] != NULL && !take_news(server->clients[slot]))
+			all = false;
+	}
+	if (!all)
+		rpc_server_news(server);
+}
+
+/* Subscribers still hear why this is the end, as far as their sockets take it at once. */
+static void last_words(struct rpc_client *client)
+{
+	if (client->source.next == NULL)
+		return;
+	(void)take_news(client);
+	/* The bufferevent keeps its output from being written by anybody else. */
+	(void)evbuffer_unfreeze(bufferevent_get_output(client->stream), 1);
+	(void)evbuffer_write(bufferevent_get_output(client->stream), bufferevent_getfd(client->stream));
+}
+
+/* --- the connection --- */
+
 static void on_read(struct bufferevent *stream, void *context)
 {
 	struct evbuffer *input = bufferevent_get_input(stream);
-	struct client *client = context;
+	struct rpc_client *client = context;
 
 	if (client->leaving)
 		return;
@@ -177,11 +254,15 @@ static void on_read(struct bufferevent *stream, void *context)
 
 static void on_written(struct bufferevent *stream, void *context)
 {
-	struct client *client = context;
+	struct rpc_client *client = context;
 
 	if (client->leaving) {
 		client_free(client);
-	} else if (client->paused) {
+		return;
+	}
+	if (client->source.next != NULL)
+		rpc_server_news(client->server);
+	if (client->paused) {
 		client->paused = false;
 		if (!client->ended)
 			(void)bufferevent_enable(stream, EV_READ);
@@ -191,7 +272,7 @@ static void on_written(struct bufferevent *stream, void *context)
 
 static void on_event(struct bufferevent *stream, short what, void *context)
 {
-	struct client *client = context;
+	struct rpc_client *client = context;
 
 	if ((what & BEV_EVENT_EOF) == 0 || (what & BEV_EVENT_ERROR) != 0) {
 		client_free(client);
@@ -244,7 +325,7 @@ static void on_accept(
 	struct evconnlistener *listener, evutil_socket_t fd, struct sockaddr *address, int length, void *context)
 {
 	struct rpc_server *server = context;
-	struct client *client;
+	struct rpc_client *client;
 	struct rpc_who who;
 	size_t slot;
 
@@ -274,6 +355,7 @@ static void on_accept(
 	}
 	client->server = server;
 	client->who = who;
+	client->who.client = client;
 	client->slot = slot;
 	server->clients[slot] = client;
 	server->readers += who.role == RPC_ROLE_READ;
@@ -313,8 +395,9 @@ struct rpc_server *rpc_server_start(
 	server->base = base;
 	server->config = *config;
 	server->resume = evtimer_new(base, on_resume, server);
+	server->news = event_new(base, -1, 0, on_news, server);
 	server->listener = evconnlistener_new(base, on_accept, server, LEV_OPT_CLOSE_ON_EXEC, 0, config->fd);
-	if (server->resume == NULL || server->listener == NULL) {
+	if (server->resume == NULL || server->news == NULL || server->listener == NULL) {
 		(void)error_set(error, ENOMEM, NULL, "controller socket: cannot be listened on");
 		rpc_server_stop(server);
 		return NULL;
@@ -328,12 +411,16 @@ void rpc_server_stop(struct rpc_server *server)
 	if (server == NULL)
 		return;
 	for (size_t slot = 0; slot < RPC_CLIENTS_MAX; slot++) {
-		if (server->clients[slot] != NULL)
+		if (server->clients[slot] != NULL) {
+			last_words(server->clients[slot]);
 			client_free(server->clients[slot]);
+		}
 	}
 	if (server->listener != NULL)
 		evconnlistener_free(server->listener);
 	if (server->resume != NULL)
 		event_free(server->resume);
+	if (server->news != NULL)
+		event_free(server->news);
 	free(server);
 }

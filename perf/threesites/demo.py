@@ -304,7 +304,7 @@ class Demo:
             counted = self._denials(site, place) - before
             refused = answer == "EPERM" if place != "tc" else True  # tc drops silently; the capture has the last word
             self.report.check(name, refused and counted >= 1, f"{answer}; counted at {place}: +{counted}")
-        denied = [event for event in site.cli("audit")["events"] if event["event"] == "denied"
+        denied = [event for event in site.cli("audit")["events"] if event["event"] == "fence.denied"
                   and event["destination"] == target]
         named = [event for event in denied if event.get("command", "").startswith("python")]
         self.report.check("the audit names process, label and rule", any(
@@ -347,7 +347,7 @@ class Demo:
         self.report.check("par3 -> par2 goes on", allowed[0] == allowed[1], f"{allowed[1]}/{allowed[0]}")
         denied = site.cli("fence", "status")["counters"]["dataplane"]
         self.report.check("counted at the place `dataplane`", denied["deny"] >= dropped, denied)
-        named = wait_until(lambda: any(event["event"] == "denied" and event.get("place") == "dataplane"
+        named = wait_until(lambda: any(event["event"] == "fence.denied" and event.get("place") == "dataplane"
                                        and event["destination"] == self._address("par1")
                                        for event in site.cli("audit")["events"]), 5)
         self.report.check("and named in the audit", named is not None)

@@ -186,7 +186,7 @@ def test_refused_second_commit_leaves_everything_of_the_first(started):
     assert after == before
     assert started.call("config.get")["config"] == first
     assert started.send("192.0.2.2") == "" and started.send("2001:db8:1::3") == ""
-    assert "undo_failed" not in [event["event"] for event in started.call("audit.tail")["events"]]
+    assert "config.undo_failed" not in [event["event"] for event in started.call("audit.tail")["events"]]
 
 
 def test_disk_that_is_full_refuses_the_commit(site):

@@ -143,7 +143,7 @@ def test_refused_commit_leaves_the_dataplane_as_it_was(appliance):
         appliance.call("config.commit", config=document)
     assert tenant_vnis(appliance) == {0, 100, 200}
     assert in_force(appliance) and adjacency(appliance) == found
-    assert "undo_failed" not in [event["event"] for event in appliance.call("audit.tail")["events"]]
+    assert "config.undo_failed" not in [event["event"] for event in appliance.call("audit.tail")["events"]]
 
 
 def test_refused_first_commit_leaves_the_dataplane_empty(appliance):

@@ -166,7 +166,7 @@ def test_what_makes_no_sense_is_refused_and_changes_nothing(running, at, value, 
         assert failure.value.pointer == pointer and text in failure.value.message, failure.value.message
     assert running.call("state.get") == before
     # The kernel's own chatter may be denied meanwhile.
-    refused = [event for event in running.call("audit.tail")["events"] if event["event"] == "commit_refused"]
+    refused = [event for event in running.call("audit.tail")["events"] if event["event"] == "config.refused"]
     assert refused[-1]["pointer"] == pointer
 
 

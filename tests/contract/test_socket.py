@@ -182,7 +182,7 @@ def test_roles_follow_from_groups(open_path):
     assert json.loads(reader)["error"]["code"] == -32001
     writer, _ = ask_as(site, 60009, [60002], changing)
     assert json.loads(writer)["error"]["code"] == -32006, "allowed, but nothing is committed"
-    refused = [event for event in site.call("audit.tail")["events"] if event["event"] == "access_refused"]
+    refused = [event for event in site.call("audit.tail")["events"] if event["event"] == "access.refused"]
     assert refused and refused[-1]["uid"] == 60009
     assert site.stop() == 0
 

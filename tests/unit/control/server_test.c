@@ -7,6 +7,7 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -44,11 +45,55 @@ static json_t *megabytes(void *context, const struct rpc_who *who, const json_t 
 	return json;
 }
 
+/* A source of numbered lines: as many as there are, up to `limit`. */
+static struct numbers {
+	unsigned int given, limit;
+	bool ended;
+	char line[1024];
+} numbers;
+
+static const char *next_number(void *state, size_t *length)
+{
+	struct numbers *source = state;
+
+	if (source->given == source->limit)
+		return NULL;
+	*length = (size_t)snprintf(
+		source->line, sizeof(source->line), "{\"number\":%u,\"filler\":\"%0800u\"}", ++source->given, 0);
+	return source->line;
+}
+
+static void end_numbers(void *state)
+{
+	((struct numbers *)state)->ended = true;
+}
+
+static json_t *subscribe(void *context, const struct rpc_who *who, const json_t *params, struct rpc_failure *failure)
+{
+	const struct rpc_source source = {.next = next_number, .end = end_numbers, .state = &numbers};
+
+	(void)context;
+	(void)params;
+	if (rpc_subscribe(who->client, &source) != 0)
+		return rpc_fail(failure, RPC_SYSTEM, EALREADY, NULL, "subscribed already");
+	return json_string("subscribed");
+}
+
+static json_t *unsubscribe(void *context, const struct rpc_who *who, const json_t *params, struct rpc_failure *failure)
+{
+	(void)context;
+	(void)params;
+	(void)failure;
+	return json_boolean(rpc_unsubscribe(who->client));
+}
+
 static const struct rpc_param echo_params[] = {{"text", RPC_STRING, true, 0, 0, "Text"}, {0}};
 static const struct rpc_param megabytes_params[] = {{"count", RPC_INTEGER, true, 0, 0, "Megabytes"}, {0}};
 static const struct rpc_method methods[] = {
 	{"echo", RPC_ROLE_READ, "Says it again", echo_params, echo},
 	{"megabytes", RPC_ROLE_READ, "Answers at length", megabytes_params, megabytes},
+	{"subscribe", RPC_ROLE_READ, "Gives a source", NULL, subscribe},
+	{"unsubscribe", RPC_ROLE_READ, "Takes it away", NULL, unsubscribe},
 	{0},
 };
 static const struct rpc_method *const tables[] = {methods, NULL};
@@ -60,6 +105,7 @@ static void init(void)
 
 	scratch_make();
 	cr_redirect_stderr();
+	(void)signal(SIGPIPE, SIG_IGN); /* as in the process */
 	base = event_base_new();
 	guarded = guarded_socket_claim(scratch_path("s"), &error);
 	config.fd = guarded_socket_listen(guarded, 0600, (gid_t)-1, &error);
@@ -289,4 +335,94 @@ Test(server, clients_have_a_limit_and_a_place_becomes_free_again)
 	expect(fds[0], "again");
 	for (int i = 0; i <= RPC_CLIENTS_MAX; i++)
 		(void)close(fds[i]);
+}
+
+#define SUBSCRIBE   "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"subscribe\"}\n"
+#define UNSUBSCRIBE "{\"jsonrpc\":\"2.0\",\"id\":2,\"method\":\"unsubscribe\"}\n"
+
+Test(server, source_speaks_after_the_answer_and_whenever_there_is_news)
+{
+	int fd = connect_client();
+
+	numbers.limit = 2;
+	say(fd, SUBSCRIBE);
+	expect(fd, "\"result\":\"subscribed\"");
+	expect(fd, "\"number\":1,");
+	expect(fd, "\"number\":2,");
+	numbers.limit = 3;
+	rpc_server_news(server);
+	expect(fd, "\"number\":3,");
+	say(fd, ECHO("7", "still here") "\n");
+	expect(fd, "still here");
+	(void)close(fd);
+}
+
+Test(server, client_has_one_source_until_it_gives_it_back)
+{
+	int fd = connect_client();
+
+	say(fd, SUBSCRIBE SUBSCRIBE);
+	expect(fd, "\"result\":\"subscribed\"");
+	expect(fd, "EALREADY");
+	say(fd, UNSUBSCRIBE);
+	expect(fd, "\"result\":true");
+	cr_assert(numbers.ended);
+	numbers.limit = 1;
+	rpc_server_news(server);
+	say(fd, UNSUBSCRIBE);
+	expect(fd, "\"result\":false");
+	cr_assert_eq(numbers.given, 0);
+	(void)close(fd);
+}
+
+Test(server, source_ends_with_the_connection)
+{
+	int fd = connect_client();
+
+	say(fd, SUBSCRIBE);
+	expect(fd, "subscribed");
+	(void)close(fd);
+	for (int i = 0; i < 100 && !numbers.ended; i++)
+		turn();
+	cr_assert(numbers.ended);
+	rpc_server_news(server);
+	turn();
+}
+
+/* What a slow client does not read waits in the source, not in the server. */
+Test(server, source_is_asked_only_while_the_client_has_room)
+{
+	int fd = connect_client();
+	unsigned int given;
+
+	say(fd, SUBSCRIBE);
+	expect(fd, "subscribed");
+	numbers.limit = 100000;
+	rpc_server_news(server);
+	for (int i = 0; i < 1000; i++)
+		turn();
+	given = numbers.given;
+	cr_assert_gt(given, 0);
+	cr_assert_lt(given, 5000, "%u lines of 830 bytes were taken for a client that reads none", given);
+	for (unsigned int i = 1; i <= 10000; i++) { /* it reads on, and nothing is missing */
+		char part[32];
+
+		(void)snprintf(part, sizeof(part), "\"number\":%u,", i);
+		expect(fd, part);
+	}
+	(void)close(fd);
+}
+
+Test(server, subscribers_hear_the_last_words)
+{
+	int fd = connect_client();
+
+	say(fd, SUBSCRIBE);
+	expect(fd, "subscribed");
+	numbers.limit = 1;
+	rpc_server_stop(server);
+	server = NULL;
+	cr_assert(numbers.ended);
+	expect(fd, "\"number\":1,");
+	(void)close(fd);
 }

@@ -55,6 +55,11 @@ Test(arguments, become_method_and_params)
 		{"pontlevis call state.get", "state.get", "{}"},
 		{"pontlevis call fence.explain {\"address\":\"::1\"}", "fence.explain", "{\"address\":\"::1\"}"},
 		{"pontlevis methods", "rpc.discover", "{}"},
+		{"pontlevis events", "events.subscribe", "{}"},
+		{"pontlevis events -f --filter sa,session.up,", "events.subscribe",
+			"{\"events\":[\"sa\",\"session.up\"],\"follow\":true}"},
+		{"pontlevis events --from 0 --peer p --epoch e -t t", "events.subscribe",
+			"{\"epoch\":\"e\",\"from\":0,\"peer\":\"p\",\"tenant\":\"t\"}"},
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {

@@ -168,3 +168,56 @@ Test(client, refuses_a_path_that_no_socket_can_have)
 	cr_expect_eq(error.code, ENAMETOOLONG);
 	json_decref(params);
 }
+
+static bool take_two(void *context, const json_t *notification)
+{
+	char *seen = context;
+
+	(void)strcat(seen, json_string_value(json_object_get(notification, "method")));
+	return strlen(seen) < 2;
+}
+
+static enum client_outcome subscribe(char *seen, struct error *error)
+{
+	json_t *params = json_object(), *answer;
+	enum client_outcome outcome =
+		client_subscribe(path, 2, "events.subscribe", params, take_two, seen, &answer, error);
+
+	json_decref(params);
+	json_decref(answer);
+	return outcome;
+}
+
+Test(client, gives_notifications_after_the_answer_until_it_is_enough)
+{
+	struct error error = {0};
+	char seen[16] = "";
+
+	serve("{\"jsonrpc\":\"2.0\",\"method\":\"x\"}\n{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n"
+	      "{\"jsonrpc\":\"2.0\",\"method\":\"a\"}\n{\"jsonrpc\":\"2.0\",\"method\":\"b\"}\n"
+	      "{\"jsonrpc\":\"2.0\",\"method\":\"c\"}\n");
+	cr_assert_eq(subscribe(seen, &error), CLIENT_ANSWERED, "%s", error.text);
+	cr_assert_str_eq(seen, "ab");
+}
+
+Test(client, end_of_a_subscription_is_an_error)
+{
+	struct error error = {0};
+	char seen[16] = "";
+
+	serve("{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{}}\n{\"jsonrpc\":\"2.0\",\"method\":\"a\"}\n");
+	cr_assert_eq(subscribe(seen, &error), CLIENT_UNREACHABLE);
+	cr_assert_str_eq(seen, "a");
+	cr_assert_eq(error.code, ECONNRESET);
+}
+
+Test(client, refused_subscription_gives_nothing)
+{
+	struct error error = {0};
+	char seen[16] = "";
+
+	serve("{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":{\"code\":-32602,\"message\":\"no\"}}\n"
+	      "{\"jsonrpc\":\"2.0\",\"method\":\"a\"}\n");
+	cr_assert_eq(subscribe(seen, &error), CLIENT_REFUSED);
+	cr_assert_str_eq(seen, "");
+}

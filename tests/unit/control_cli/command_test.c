@@ -15,12 +15,13 @@ Test(command, table_is_complete_and_without_doubles)
 		cr_expect(a->summary && a->summary[0], "%s", a->name);
 		cr_expect_leq(strlen(a->summary), 49, "%s: fits the help on 80 columns", a->name);
 		cr_expect_neq(a->summary[strlen(a->summary) - 1], '.', "%s", a->name);
-		cr_expect(a->run || a->print, "%s does something", a->name);
+		cr_expect(a->run || a->print || a->notice, "%s does something", a->name);
 		for (const struct command *b = a + 1; b->name; b++)
 			cr_expect_str_neq(a->name, b->name);
 		for (const struct parameter *p = a->parameters; p->type; p++) {
-			cr_expect(p->member && p->metavar && p->help, "%s", a->name);
-			cr_expect_leq(p->minimum, p->maximum, "%s %s", a->name, p->metavar);
+			cr_expect(p->member && p->help, "%s", a->name);
+			cr_expect_eq(p->metavar == NULL, p->type == PARAMETER_FLAG, "%s %s", a->name, p->member);
+			cr_expect_leq(p->minimum, p->maximum, "%s %s", a->name, p->member);
 			cr_expect(p->option || !p->required || !optional, "%s: %s stands behind an optional one",
 				a->name, p->metavar);
 			optional |= !p->option && !p->required;

@@ -72,6 +72,32 @@ Test(report, of_audit_puts_time_and_event_first)
 		"-     stop    bye\n");
 }
 
+static void notice(FILE *out, const json_t *notification)
+{
+	report_notice(out, notification, false);
+}
+
+static void notice_json(FILE *out, const json_t *notification)
+{
+	report_notice(out, notification, true);
+}
+
+Test(report, of_a_notification_is_one_line)
+{
+	static const char event[] = "{'jsonrpc': '2.0', 'method': 'event', 'params': {'sequence': 12, 'time': 'then',"
+				    " 'event': 'session.up', 'peer': 'par2', 'text': 'a\\u001bb'}}";
+	static const char gap[] = "{'jsonrpc': '2.0', 'method': 'events.gap', 'params': {'first': 3, 'last': 9}}";
+
+	expect(notice, event, "    12  then  session.up            peer=par2: a\\x1bb\n");
+	expect(notice, gap, "events 3 to 9 are gone\n");
+	expect(notice, "{'method': 'something.new', 'params': {}}", "");
+	expect(notice_json, "{'method': 'event', 'params': {'sequence': 12}}", "{\"sequence\":12}\n");
+	expect(notice_json, "{'method': 'events.gap', 'params': {'first': 3}}",
+		"{\"method\":\"events.gap\",\"params\":{\"first\":3}}\n");
+	expect(notice_json, "{'method': 'events.caught_up', 'params': {}}", "");
+	expect(notice, "{}", "");
+}
+
 Test(report, of_methods_marks_optional_parameters)
 {
 	expect(report_methods,
