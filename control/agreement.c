@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "control/agreement.h"
 
+#include <event2/event.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -8,8 +9,13 @@
 #include "control/audit.h"
 #include "control/events.h"
 #include "control/link/link.h"
+#include "control/methods/values.h"
 #include "control/push.h"
 
+/* Between two summaries of what became of the SAs, in the audit log. */
+enum { SA_SUMMARY_S = 60 };
+
+_Static_assert((int)CONTROL_SA_STEPS == (int)KEYS_SESSION_STARTED, "steps of SAs come first");
 _Static_assert((int)DOCUMENT_KEY_SIZE == (int)KEYS_PUBLIC_SIZE && (int)DOCUMENT_KEY_SIZE == (int)KEYS_PSK_SIZE,
 	"one size of keys");
 
@@ -172,17 +178,17 @@ static void members_changed(void *context)
 	push_sync_later(context);
 }
 
-/* What key agreement calls it, and the kind of event it is. */
+/* What key agreement calls it, and the kind of event it is; NULL: on_step() hears of it and knows more. */
 static const char *event_kind(const char *event)
 {
 	static const struct {
 		const char *event, *kind;
 	} kinds[] = {
-		{"session_up", "session.up"},
-		{"session_down", "session.down"},
+		{"session_up", NULL},
+		{"session_down", NULL},
 		{"handshake_failed", "handshake.failed"},
 		{"peer_unknown", "handshake.unknown"},
-		{"sas_installed", "sa.installed"},
+		{"sas_installed", NULL},
 		{"sas_refused", "sa.refused"},
 		{"sas_delete_failed", "sa.not_deleted"},
 		{"spi_exhausted", "sa.no_spi"},
@@ -198,27 +204,70 @@ static const char *event_kind(const char *event)
 
 static void record(void *context, const char *event, const char *peer, const char *text)
 {
+	const char *kind = event_kind(event);
 	struct control *control = context;
-	json_t *members = json_object();
+	json_t *members;
 
+	if (kind == NULL)
+		return;
+	members = json_object();
 	if (peer != NULL)
 		(void)json_object_set_new(members, "peer", audit_text(peer));
 	if (text != NULL && text[0] != '\0')
 		(void)json_object_set_new(members, "text", audit_text(text));
-	events_publish(control->events, event_kind(event), members);
+	events_publish(control->events, kind, members);
 }
 
-/* SAs come and go by the thousand; what the audit has to know is which ones stopped before their time. */
-static void note(void *context, const struct keys_event *event)
+static void publish_session(struct control *control, const struct keys_event *event)
 {
+	events_publish(control->events, event->step == KEYS_SESSION_STARTED ? "session.up" : "session.down",
+		json_pack("{s:o, s:s, s:o}", "peer", audit_text(event->peer), "reason", keys_reason_name(event->reason),
+			"text", audit_text(event->text != NULL ? event->text : "")));
+}
+
+static void publish_sa(struct control *control, const struct keys_event *event)
+{
+	char name[32];
+
+	(void)snprintf(name, sizeof(name), "sa.%s", keys_step_name(event->step));
+	events_publish(control->events, name,
+		json_pack("{s:o, s:s, s:s, s:o, s:I, s:i, s:I}", "peer", audit_text(event->peer), "reason",
+			keys_reason_name(event->reason), "direction", event->direction == PONT_SA_IN ? "in" : "out",
+			"tenant", value_tenant_name(control, event->vni), "vni", (json_int_t)event->vni, "worker",
+			(int)event->worker, "spi", (json_int_t)event->spi));
+}
+
+/* SAs come and go by the thousand: the journal has each step, the audit log a sum now and then. */
+static void on_step(void *context, const struct keys_event *event)
+{
+	const struct timeval delay = {.tv_sec = SA_SUMMARY_S};
 	struct control *control = context;
 
-	if (event->step != KEYS_SA_EXPIRED)
+	if (event->step >= KEYS_SESSION_STARTED) {
+		publish_session(control, event);
 		return;
-	audit_event(control->audit, "sa_expired",
-		json_pack("{s:o, s:s, s:I, s:i, s:I, s:s}", "peer", audit_text(event->peer), "direction",
-			event->direction == PONT_SA_IN ? "in" : "out", "vni", (json_int_t)event->vni, "worker",
-			(int)event->worker, "spi", (json_int_t)event->spi, "reason", keys_reason_name(event->reason)));
+	}
+	publish_sa(control, event);
+	control->sa_steps[event->step]++;
+	if (!evtimer_pending(control->sa_summary, NULL))
+		(void)evtimer_add(control->sa_summary, &delay);
+}
+
+void agreement_summarize(struct control *control)
+{
+	json_t *members = json_object();
+	uint64_t sum = 0;
+
+	for (unsigned int step = 0; step < CONTROL_SA_STEPS; step++) {
+		(void)json_object_set_new(
+			members, keys_step_name(step), json_integer((json_int_t)control->sa_steps[step]));
+		sum += control->sa_steps[step];
+		control->sa_steps[step] = 0;
+	}
+	if (sum != 0)
+		events_publish(control->events, "sa.summary", members);
+	else
+		json_decref(members);
 }
 
 struct keys_callbacks agreement_callbacks(struct control *control)
@@ -228,5 +277,5 @@ struct keys_callbacks agreement_callbacks(struct control *control)
 		.source_ports = source_ports,
 		.members_changed = members_changed,
 		.audit = record,
-		.event = note};
+		.event = on_step};
 }

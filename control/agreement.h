@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The document as key agreement wants it, and its callbacks: SAs into the dataplane, events into the audit log. */
+/* The document as key agreement wants it, and its callbacks: SAs into the dataplane, what happens into the
+ * stream of events. */
 #ifndef CONTROL_AGREEMENT_H
 #define CONTROL_AGREEMENT_H
 
@@ -17,6 +18,9 @@ int agreement_apply(
  * Tells key agreement of the dataplane that is connected, and of the SAs which an earlier control process left in it.
  */
 void agreement_dataplane(struct control *control);
+
+/* Tells the audit log how many steps SAs have made since the last time, if any. */
+void agreement_summarize(struct control *control);
 
 /* The callbacks, with control as their context. */
 struct keys_callbacks agreement_callbacks(struct control *control);

@@ -182,6 +182,13 @@ void control_retry_later(struct control *control)
 		(void)evtimer_add(control->retry, &delay);
 }
 
+static void on_sa_summary(evutil_socket_t fd, short what, void *context)
+{
+	(void)fd;
+	(void)what;
+	agreement_summarize(context);
+}
+
 /* --- start and stop --- */
 
 static int start_parts(struct control *control, struct error *error)
@@ -196,7 +203,8 @@ static int start_parts(struct control *control, struct error *error)
 
 	control->sync = evtimer_new(control->base, on_sync, control);
 	control->retry = evtimer_new(control->base, on_retry, control);
-	if (control->sync == NULL || control->retry == NULL)
+	control->sa_summary = evtimer_new(control->base, on_sa_summary, control);
+	if (control->sync == NULL || control->retry == NULL || control->sa_summary == NULL)
 		return error_set(error, ENOMEM, NULL, "out of memory");
 	control->socket = guarded_socket_claim(options->socket, error);
 	if (control->socket == NULL)
@@ -279,6 +287,8 @@ void control_stop(struct control *control)
 	rpc_server_stop(control->server);
 	if (control->keys != NULL)
 		keys_stop(control->keys);
+	if (control->events != NULL)
+		agreement_summarize(control);
 	link_stop(control->link);
 	esp_sink_close(&control->esp_sink);
 	mirror_stop(control->mirror);
@@ -298,5 +308,7 @@ void control_stop(struct control *control)
 		event_free(control->sync);
 	if (control->retry != NULL)
 		event_free(control->retry);
+	if (control->sa_summary != NULL)
+		event_free(control->sa_summary);
 	memset(control, 0, sizeof(*control));
 }

@@ -32,6 +32,8 @@ struct revisions;
 struct rpc_server;
 struct schema;
 
+enum { CONTROL_SA_STEPS = 5 }; /* that key agreement tells of: offered, switched, drained, expired, revoked */
+
 struct control_options {
 	const char *socket;    /* of the controller */
 	const char *dataplane; /* link socket */
@@ -76,6 +78,8 @@ struct control {
 	struct schema *schema;
 	struct mirror *mirror;
 	struct keys *keys;
+	uint64_t sa_steps[CONTROL_SA_STEPS]; /* how many there were of each since the last summary, by keys_step */
+	struct event *sa_summary;
 	struct rpc_server *server;
 	struct link *link;
 	struct esp_sink esp_sink;

@@ -166,7 +166,7 @@ static void on_up(void *context, struct channel *channel)
 {
 	struct session *session = context;
 	struct peer *peer = session->peer;
-	char remote[ENDPOINT_TEXT_SIZE];
+	char remote[ENDPOINT_TEXT_SIZE], text[CHANNEL_TEXT_SIZE];
 
 	if (peer->session)
 		supersede(peer->session);
@@ -179,9 +179,10 @@ static void on_up(void *context, struct channel *channel)
 	peer->established_ms = session->up_ms;
 	peer->handshakes++;
 	peer->last_error[0] = '\0';
-	keys_audit(session->keys, "session_up", peer, "handshake %llu complete with %s",
-		(unsigned long long)peer->handshakes, endpoint_text(channel_remote(channel), remote));
-	keys_tell_session(session->keys, KEYS_SESSION_STARTED, KEYS_BY_SESSION, peer, NULL);
+	(void)snprintf(text, sizeof(text), "handshake %llu complete with %s", (unsigned long long)peer->handshakes,
+		endpoint_text(channel_remote(channel), remote));
+	keys_audit(session->keys, "session_up", peer, "%s", text);
+	keys_tell_session(session->keys, KEYS_SESSION_STARTED, KEYS_BY_SESSION, peer, text);
 	offers_greet(session);
 	peer_dial(peer);
 }
