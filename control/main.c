@@ -7,24 +7,15 @@
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 
 #include "control/audit.h"
 #include "control/control.h"
 #include "control/fence/fence.h"
+#include "control/keys/primitives.h"
+#include "control/keys/secret.h"
 #include "control/notify.h"
 #include "control/rpc/socket.h"
-
-#if defined(__has_feature)
-#if __has_feature(address_sanitizer)
-#define SANITIZED 1
-#endif
-#endif
-#if defined(__SANITIZE_ADDRESS__) && !defined(SANITIZED)
-#define SANITIZED 1
-#endif
 
 const char *argp_program_version = "pontlevis-control " PONT_VERSION;
 
@@ -173,20 +164,28 @@ static const struct argp argp = {.options = options,
 	       "It runs in the foreground and logs to standard error. SIGTERM and SIGINT end it; the fence stays in "
 	       "force, and the dataplane goes on forwarding."};
 
-/* Keys must not reach a core file or a debugger's eyes. */
-static int keep_secrets(void)
+/* Nothing secret is touched before this: memory that keeps secrets, and primitives that give the right answers. */
+static int get_ready(void)
 {
-	const struct rlimit no_core = {0}, all = {.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
+	const struct primitive *wrong;
 
 	(void)umask(077);
-	(void)setrlimit(RLIMIT_MEMLOCK, &all); /* more than the default of locked memory, if we may */
-	if (setrlimit(RLIMIT_CORE, &no_core) != 0)
+	if (secret_keep_process() != 0) {
+		audit_log("cannot keep secrets out of swap and core dumps (RLIMIT_MEMLOCK, CAP_IPC_LOCK): %s; refusing "
+			  "to start",
+			strerror(errno));
 		return -1;
-#ifndef SANITIZED /* its leak check is a debugger to the kernel */
-	if (prctl(PR_SET_DUMPABLE, 0) != 0)
+	}
+	if (sodium_init() < 0) {
+		audit_log("libsodium does not start; refusing to start");
 		return -1;
-#endif
-	return sodium_init() < 0 ? -1 : 0;
+	}
+	wrong = primitives_check();
+	if (wrong != NULL) {
+		audit_log("self-test of %s (%s) failed; refusing to start", wrong->name, wrong->standard);
+		return -1;
+	}
+	return 0;
 }
 
 /* --raise: never while a control process runs, it would put the fence back. */
@@ -254,10 +253,8 @@ int main(int argc, char *argv[])
 
 	(void)argp_parse(&argp, argc, argv, 0, NULL, &arguments);
 	(void)signal(SIGPIPE, SIG_IGN);
-	if (keep_secrets() != 0) {
-		audit_log("cannot keep secrets out of core files, or libsodium does not start");
+	if (get_ready() != 0)
 		return EXIT_FAILURE;
-	}
 	if (arguments.raise)
 		return raise_fence(&arguments);
 	base = event_base_new();

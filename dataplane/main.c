@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
@@ -20,6 +21,7 @@
 #include <rte_errno.h>
 #include <rte_lcore.h>
 #include <rte_malloc.h>
+#include <rte_memory.h>
 
 #include "dataplane/fence_program.h"
 #include "dataplane/link/server.h"
@@ -51,14 +53,51 @@ __attribute__((format(printf, 1, 2))) static int fail(const char *format, ...)
 	return -1;
 }
 
-/* Keys must not leave by a core dump or a debugger of the same user. */
+/* Keys must not leave by a core dump, a debugger of the same user, or swap. */
 static int keep_secrets_in(void)
 {
-	const struct rlimit none = {0, 0};
+	const struct rlimit none = {0, 0}, all = {.rlim_cur = RLIM_INFINITY, .rlim_max = RLIM_INFINITY};
 
 	if (setrlimit(RLIMIT_CORE, &none) != 0 || prctl(PR_SET_DUMPABLE, 0) != 0)
 		return fail("cannot switch core dumps off: %s", strerror(errno));
+	(void)setrlimit(RLIMIT_MEMLOCK, &all); /* more than the default, if we may; mlockall() has the last word */
+	/* Hugepages stay anyway; the rest holds stacks and buffers. ONFAULT: EAL reserves more addresses than it uses.
+	 */
+	if (mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) != 0)
+		return fail(
+			"cannot lock memory (RLIMIT_MEMLOCK, CAP_IPC_LOCK): %s; refusing to start", strerror(errno));
 	return 0;
+}
+
+/* EAL's memory, where the SAs are, goes neither into a dump that root asks for nor to a child. */
+static void hide(const void *address, size_t length)
+{
+	void *start = (void *)(uintptr_t)address;
+
+	if (madvise(start, length, MADV_DONTDUMP) != 0 || madvise(start, length, MADV_DONTFORK) != 0)
+		(void)fail("memory of EAL cannot be kept out of dumps: %s", strerror(errno));
+}
+
+static int hide_segment(const struct rte_memseg_list *list, const struct rte_memseg *segment, size_t length, void *none)
+{
+	(void)list;
+	(void)none;
+	hide(segment->addr, length);
+	return 0;
+}
+
+static void on_memory(enum rte_mem_event event, const void *address, size_t length, void *none)
+{
+	(void)none;
+	if (event == RTE_MEM_EVENT_ALLOC)
+		hide(address, length);
+}
+
+/* What there is now, and what EAL takes later. */
+static void hide_memory(void)
+{
+	(void)rte_mem_event_callback_register("hide", on_memory, NULL); /* without hugepages there is no later */
+	(void)rte_memseg_contig_walk(hide_segment, NULL);
 }
 
 static int block_signals(struct dataplane *dataplane)
@@ -92,6 +131,7 @@ static int start_eal(const struct options *options)
 	if (result < 0)
 		return fail("EAL cannot start: %s; see its messages above (hugepages, lcores, arguments after --)",
 			rte_strerror(rte_errno));
+	hide_memory();
 	return 0;
 }
 

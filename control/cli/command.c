@@ -243,6 +243,15 @@ const struct command commands[] = {
 		.notice = report_notice,
 	},
 	{
+		.name = "crypto",
+		.method = "crypto.inventory",
+		.summary = "List all cryptography: what, where, how long",
+		.details = "Protocols, primitives with their parameters, the libraries that run, and the lifetimes of "
+			   "keys in "
+			   "force.",
+		.print = report_value,
+	},
+	{
 		.name = "methods",
 		.method = "rpc.discover",
 		.summary = "List the methods of the controller socket",

@@ -13,6 +13,7 @@
 
 #include "control/keys/noise.h"
 #include "control/keys/schedule.h"
+#include "control/keys/secret.h"
 
 enum { FRAME_HEADER = 2 };
 
@@ -58,7 +59,7 @@ static void stop(struct channel *channel)
 	channel->handshake = NULL;
 	noise_transport_free(channel->transport);
 	channel->transport = NULL;
-	sodium_free(channel->root);
+	secret_free(channel->root);
 	channel->root = NULL;
 	if (channel->plain)
 		sodium_memzero(channel->plain, NOISE_MESSAGE_MAX);
@@ -213,7 +214,7 @@ static void confirmed(struct channel *channel)
 static int establish(struct channel *channel)
 {
 	channel->transport = noise_handshake_split(channel->handshake);
-	channel->root = sodium_malloc(SCHEDULE_ROOT_SIZE);
+	channel->root = secret_alloc(SCHEDULE_ROOT_SIZE);
 	channel->plain = malloc(NOISE_MESSAGE_MAX);
 	if (!channel->transport || !channel->root || !channel->plain)
 		return -1;

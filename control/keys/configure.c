@@ -9,6 +9,8 @@
 
 #include "control/keys/state.h"
 
+#include "control/keys/secret.h"
+
 /* What becomes of one configured peer. */
 struct peer_plan {
 	const struct keys_peer_config *config;
@@ -32,7 +34,7 @@ struct plan {
 void tenants_free(struct tenants *tenants)
 {
 	free(tenants->list);
-	sodium_free(tenants->psks);
+	secret_free(tenants->psks);
 	*tenants = (struct tenants){0};
 }
 
@@ -129,7 +131,7 @@ static int plan_tenants(struct plan *plan, const struct keys_config *config, str
 	}
 	qsort(plan->sorted, config->tenant_count, sizeof(*plan->sorted), compare_tenants);
 	if (psk_count > 0) {
-		plan->tenants.psks = sodium_allocarray(psk_count, KEYS_PSK_SIZE);
+		plan->tenants.psks = secret_alloc(psk_count * KEYS_PSK_SIZE);
 		if (!plan->tenants.psks)
 			return error_set(error, ENOMEM, NULL, "no locked memory for the tenants' keys");
 	}
@@ -217,7 +219,7 @@ static int plan_peer(struct keys *keys, const struct plan *plan, struct peer_pla
 		peer_plan->fresh = true;
 	}
 	if (config->psk) {
-		peer_plan->psk = sodium_malloc(KEYS_PSK_SIZE);
+		peer_plan->psk = secret_alloc(KEYS_PSK_SIZE);
 		if (peer_plan->psk)
 			memcpy(peer_plan->psk, config->psk, KEYS_PSK_SIZE);
 	}
@@ -289,7 +291,7 @@ static void drop_plan(const struct keys *keys, struct plan *plan)
 			if (peer_member(peer_plan->peer, peer_plan->members[j]->vni) != peer_plan->members[j])
 				free(peer_plan->members[j]);
 		free(peer_plan->members);
-		sodium_free(peer_plan->psk);
+		secret_free(peer_plan->psk);
 		if (peer_plan->fresh)
 			peer_free(peer_plan->peer);
 	}
@@ -398,7 +400,7 @@ static void take_peers(struct keys *keys, struct plan *plan)
 			peer_hang_up(peer, "its endpoint or pre-shared key was configured anew");
 			peer_dial_now(peer);
 		}
-		sodium_free(peer_plan->psk);
+		secret_free(peer_plan->psk);
 		take_members(keys, peer, peer_plan);
 	}
 }

@@ -10,6 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "control/keys/secret.h"
+
 enum {
 	LINE_SIZE = IDENTITY_TEXT_SIZE, /* the base64 text and a newline */
 	READ_SIZE = LINE_SIZE + 1,      /* one more, to see that the file is too long */
@@ -132,7 +134,7 @@ int identity_generate(const char *path, struct error *error)
 
 	if (ready(error) < 0)
 		return -1;
-	secret = sodium_malloc(IDENTITY_KEY_SIZE + LINE_SIZE);
+	secret = secret_alloc(IDENTITY_KEY_SIZE + LINE_SIZE);
 	if (!secret)
 		return error_set(error, ENOMEM, NULL, "no locked memory for a key");
 	line = (char *)secret + IDENTITY_KEY_SIZE;
@@ -140,7 +142,7 @@ int identity_generate(const char *path, struct error *error)
 	identity_public_text(secret, line);
 	line[LINE_SIZE - 1] = '\n';
 	result = write_file(path, line, LINE_SIZE, error);
-	sodium_free(secret);
+	secret_free(secret);
 	return result;
 }
 
@@ -180,7 +182,7 @@ static int read_line(int fd, const char *path, char *text, size_t *length, struc
 	return 0;
 }
 
-/* The key in the file, in sodium_malloc() memory. */
+/* The key in the file, in secret_alloc() memory. */
 static uint8_t *load(const char *path, struct error *error)
 {
 	uint8_t *key = NULL;
@@ -196,8 +198,8 @@ static uint8_t *load(const char *path, struct error *error)
 	}
 	if (check_file(fd, path, error) < 0)
 		goto out;
-	key = sodium_malloc(IDENTITY_KEY_SIZE);
-	text = sodium_malloc(READ_SIZE);
+	key = secret_alloc(IDENTITY_KEY_SIZE);
+	text = secret_alloc(READ_SIZE);
 	if (!key || !text) {
 		error_set(error, ENOMEM, NULL, "%s: no locked memory for the key", path);
 		goto out;
@@ -214,10 +216,10 @@ static uint8_t *load(const char *path, struct error *error)
 	}
 	good = true;
 out:
-	sodium_free(text);
+	secret_free(text);
 	(void)close(fd);
 	if (!good) {
-		sodium_free(key);
+		secret_free(key);
 		key = NULL;
 	}
 	return key;
@@ -247,7 +249,7 @@ void identity_free(struct identity *identity)
 {
 	if (!identity)
 		return;
-	sodium_free(identity->private_key);
+	secret_free(identity->private_key);
 	free(identity);
 }
 

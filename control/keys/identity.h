@@ -13,7 +13,7 @@
 enum { IDENTITY_KEY_SIZE = 32, IDENTITY_TEXT_SIZE = 45 /* base64 of 32 bytes and NUL */ };
 
 struct identity {
-	uint8_t *private_key; /* IDENTITY_KEY_SIZE bytes, sodium_malloc */
+	uint8_t *private_key; /* IDENTITY_KEY_SIZE bytes, secret_alloc */
 	uint8_t public_key[IDENTITY_KEY_SIZE];
 };
 
@@ -26,7 +26,7 @@ void identity_free(struct identity *identity);
 void identity_public_text(const uint8_t public_key[IDENTITY_KEY_SIZE], char text[IDENTITY_TEXT_SIZE]);
 /* The reverse; -1 if the text is not base64 of 32 bytes. */
 int identity_public_parse(const char *text, uint8_t public_key[IDENTITY_KEY_SIZE]);
-/* Reads a pre-shared key into sodium_malloc memory of 32 bytes (free with sodium_free); NULL on error. */
+/* Reads a pre-shared key into memory of secret_alloc() of 32 bytes (free with secret_free()); NULL on error. */
 uint8_t *identity_psk_load(const char *path, struct error *error);
 
 #endif

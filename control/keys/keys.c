@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/keys/secret.h"
 #include "control/keys/state.h"
 
 enum {
@@ -411,7 +412,7 @@ struct keys *keys_start_with(struct event_base *base, const struct identity *ide
 	keys->audit_tokens = KEYS_AUDIT_BURST;
 	keys->audit_refilled_ms = keys_now_ms();
 	book_init(&keys->book);
-	keys->scratch = sodium_malloc(sizeof(*keys->scratch));
+	keys->scratch = secret_alloc(sizeof(*keys->scratch));
 	keys->message = malloc(sizeof(*keys->message));
 	keys->work = evtimer_new(base, work, keys);
 	if (keys->scratch && keys->message && keys->work)
@@ -444,7 +445,7 @@ void keys_stop(struct keys *keys)
 	book_free(&keys->book);
 	if (keys->work)
 		event_free(keys->work);
-	sodium_free(keys->scratch);
+	secret_free(keys->scratch);
 	free(keys->message);
 	free(keys);
 }

@@ -5,12 +5,11 @@
 #include <string.h>
 
 #include "control/keys/noise_internal.h"
-
-#define PROTOCOL_NAME "Noise_IKpsk2_25519_ChaChaPoly_BLAKE2b"
+#include "control/keys/secret.h"
 
 enum { BLOCK_SIZE = 128 };
 
-_Static_assert(sizeof(PROTOCOL_NAME) - 1 <= NOISE_HASH_SIZE, "a longer name would have to be hashed");
+_Static_assert(sizeof(NOISE_PROTOCOL_NAME) - 1 <= NOISE_HASH_SIZE, "a longer name would have to be hashed");
 _Static_assert(NOISE_KEY_SIZE == crypto_scalarmult_BYTES, "X25519");
 _Static_assert(NOISE_KEY_SIZE == crypto_aead_chacha20poly1305_ietf_KEYBYTES, "ChaChaPoly");
 _Static_assert(NOISE_TAG_SIZE == crypto_aead_chacha20poly1305_ietf_ABYTES, "ChaChaPoly");
@@ -195,7 +194,7 @@ void noise_handshake_set_ephemeral(struct noise_handshake *handshake, const uint
 static struct noise_handshake *start(
 	bool initiator, const void *prologue, size_t prologue_size, const struct noise_static *own)
 {
-	struct noise_handshake *handshake = sodium_malloc(sizeof(*handshake));
+	struct noise_handshake *handshake = secret_alloc(sizeof(*handshake));
 
 	if (!handshake)
 		return NULL;
@@ -205,7 +204,7 @@ static struct noise_handshake *start(
 	memcpy(handshake->static_public, own->public_key, NOISE_KEY_SIZE);
 	randombytes_buf(handshake->ephemeral_private, NOISE_KEY_SIZE);
 	crypto_scalarmult_base(handshake->ephemeral_public, handshake->ephemeral_private);
-	memcpy(handshake->hash, PROTOCOL_NAME, sizeof(PROTOCOL_NAME) - 1);
+	memcpy(handshake->hash, NOISE_PROTOCOL_NAME, sizeof(NOISE_PROTOCOL_NAME) - 1);
 	memcpy(handshake->chaining_key, handshake->hash, NOISE_HASH_SIZE);
 	mix_hash(handshake, prologue, prologue_size);
 	return handshake;
@@ -375,7 +374,7 @@ struct noise_transport *noise_handshake_split(const struct noise_handshake *hand
 
 	if (!noise_handshake_complete(handshake))
 		return NULL;
-	transport = sodium_malloc(sizeof(*transport));
+	transport = secret_alloc(sizeof(*transport));
 	if (!transport)
 		return NULL;
 	memset(transport, 0, sizeof(*transport));
@@ -389,7 +388,7 @@ struct noise_transport *noise_handshake_split(const struct noise_handshake *hand
 
 void noise_handshake_free(struct noise_handshake *handshake)
 {
-	sodium_free(handshake);
+	secret_free(handshake);
 }
 
 static int transport_fail(struct noise_transport *transport)
@@ -417,5 +416,5 @@ int noise_open(struct noise_transport *transport, const uint8_t *message, size_t
 
 void noise_transport_free(struct noise_transport *transport)
 {
-	sodium_free(transport);
+	secret_free(transport);
 }

@@ -7,7 +7,7 @@
  *	-> e, es, s, ss
  *	<- e, ee, se, psk
  *
- * Secrets live in sodium_malloc() memory and are erased by noise_handshake_free(), noise_transport_free() and by the
+ * Secrets live in secret_alloc() memory and are erased by noise_handshake_free(), noise_transport_free() and by the
  * first error: a handshake or transport that has failed once answers every later call with -1.
  * sodium_init() must have been called.
  */
@@ -17,6 +17,8 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+#define NOISE_PROTOCOL_NAME "Noise_IKpsk2_25519_ChaChaPoly_BLAKE2b" /* hashed into every handshake */
 
 enum {
 	NOISE_KEY_SIZE = 32,       /* X25519 keys, pre-shared keys and cipher keys, in bytes */

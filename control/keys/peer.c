@@ -6,6 +6,8 @@
 
 #include "control/keys/state.h"
 
+#include "control/keys/secret.h"
+
 static void dial_due(evutil_socket_t fd, short what, void *context);
 
 static void copy_text(char *to, size_t size, const char *from)
@@ -43,7 +45,7 @@ void peer_free(struct peer *peer)
 	free(peer->members);
 	free(peer->remote);
 	event_free(peer->dial);
-	sodium_free(peer->psk);
+	secret_free(peer->psk);
 	free(peer);
 }
 
@@ -64,7 +66,7 @@ bool peer_update(struct peer *peer, const struct keys_peer_config *config, uint8
 	if (same)
 		return false;
 	peer->endpoint = endpoint;
-	sodium_free(peer->psk);
+	secret_free(peer->psk);
 	peer->psk = *psk;
 	*psk = NULL;
 	return true;

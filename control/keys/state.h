@@ -41,7 +41,7 @@ struct tenant {
 struct tenants {
 	struct tenant *list; /* ascending by VNI */
 	size_t count;
-	uint8_t *psks; /* sodium_malloc, NULL if no tenant has one */
+	uint8_t *psks; /* secret_alloc, NULL if no tenant has one */
 };
 
 struct member {
@@ -82,7 +82,7 @@ struct peer {
 	char name[PONT_NAME_SIZE];
 	struct endpoint endpoint;
 	uint8_t public_key[KEYS_PUBLIC_SIZE];
-	uint8_t *psk;   /* sodium_malloc, NULL: none */
+	uint8_t *psk;   /* secret_alloc, NULL: none */
 	bool initiator; /* this site dials */
 
 	struct member **members; /* ascending by VNI */

@@ -13,6 +13,7 @@ const struct rpc_method *const methods_all[] = {
 	methods_fence,
 	methods_audit,
 	methods_events,
+	methods_crypto,
 #ifdef PONT_MANUAL_KEYS
 	methods_lab,
 #endif

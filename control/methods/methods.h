@@ -18,6 +18,7 @@ extern const struct rpc_method methods_stats[];
 extern const struct rpc_method methods_fence[];
 extern const struct rpc_method methods_audit[];
 extern const struct rpc_method methods_events[];
+extern const struct rpc_method methods_crypto[];
 #ifdef PONT_MANUAL_KEYS
 extern const struct rpc_method methods_lab[];
 #endif

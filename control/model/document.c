@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "control/keys/identity.h"
+#include "control/keys/secret.h"
 #include "control/model/address.h"
 #include "control/model/pointer.h"
 #include "control/model/schema.h"
@@ -468,11 +469,11 @@ void document_free(struct document *document)
 	if (document == NULL)
 		return;
 	for (size_t i = 0; i < document->peer_count; i++)
-		sodium_free(document->peers[i].psk);
+		secret_free(document->peers[i].psk);
 	for (size_t i = 0; i < document->tenant_count; i++) {
 		free(document->tenants[i].circuits);
 		free(document->tenants[i].peers);
-		sodium_free(document->tenants[i].psk);
+		secret_free(document->tenants[i].psk);
 	}
 	free(document->peers);
 	free(document->tenants);

@@ -26,7 +26,7 @@ struct document_peer {
 	uint16_t keys_port; /* TCP, host byte order */
 	uint8_t public_key[DOCUMENT_KEY_SIZE];
 	const char *public_text;       /* of the same key */
-	uint8_t *psk;                  /* sodium_malloc, NULL: none */
+	uint8_t *psk;                  /* secret_alloc, NULL: none */
 	char wan_port[PONT_NAME_SIZE]; /* "": port of the interface the route names */
 	uint16_t number;               /* in the dataplane, see document_number_peers() */
 };
@@ -45,7 +45,7 @@ struct document_tenant {
 	size_t circuit_count;
 	uint16_t *peers; /* indexes of document.peers, ascending */
 	size_t peer_count;
-	uint8_t *psk; /* sodium_malloc, NULL: none */
+	uint8_t *psk; /* secret_alloc, NULL: none */
 };
 
 /* Strings without a size of their own live in json. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "dataplane/esp/gcm.h"
 
+#include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -71,4 +72,19 @@ void gcm_manager_free(IMB_MGR *manager)
 {
 	if (manager != NULL)
 		free_mb_mgr(manager);
+}
+
+void gcm_describe(const IMB_MGR *manager, char *text, size_t size)
+{
+	static const char *const names[IMB_ARCH_NUM] = {[IMB_ARCH_NONE] = "no code path",
+		[IMB_ARCH_NOAESNI] = "no AES-NI",
+		[IMB_ARCH_SSE] = "SSE",
+		[IMB_ARCH_AVX] = "AVX",
+		[IMB_ARCH_AVX2] = "AVX2",
+		[IMB_ARCH_AVX512] = "AVX512"};
+	bool vaes = manager->used_arch == IMB_ARCH_AVX512 && (manager->features & IMB_FEATURE_VAES);
+
+	(void)snprintf(text, size, "Intel IPsec-MB %s, %s%s", imb_get_version_str(),
+		manager->used_arch < IMB_ARCH_NUM ? names[manager->used_arch] : "unknown code path",
+		vaes ? " VAES" : "");
 }

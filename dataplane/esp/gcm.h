@@ -6,6 +6,7 @@
 #ifndef DATAPLANE_ESP_GCM_H
 #define DATAPLANE_ESP_GCM_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 #include <intel-ipsec-mb.h>
@@ -30,5 +31,8 @@ enum { GCM_NONCE_SIZE = 12, GCM_AAD_SIZE = 12 };
  */
 IMB_MGR *gcm_manager_create(void);
 void gcm_manager_free(IMB_MGR *manager);
+
+/* "Intel IPsec-MB 1.3.0, AVX512 VAES": the library that runs, and the code path it has chosen on this machine. */
+void gcm_describe(const IMB_MGR *manager, char *text, size_t size);
 
 #endif

@@ -28,6 +28,8 @@ void records_hello(const struct server *server, struct pont_link_hello *hello)
 #endif
 	hello->spi_slots = plane->spi_slots;
 	(void)snprintf(hello->build, sizeof(hello->build), "%s", PONT_VERSION);
+	if (plane->worker_count != 0)
+		gcm_describe(plane->worker[0]->gcm, hello->crypto, sizeof(hello->crypto));
 	for (unsigned int i = 0; i < plane->ports.count; i++)
 		port_describe(&plane->ports.port[i], &hello->port[i]);
 }

@@ -108,6 +108,7 @@ struct pont_link_hello {
 	uint32_t spi_slots; /* size of the inbound SA array, a power of two, at most 1 << PONT_SPI_INDEX_BITS */
 	uint32_t reserved2;
 	char build[32];                             /* version of the program, text */
+	char crypto[64];                            /* AES-GCM library, its version and code path, text */
 	struct pont_link_port port[PONT_PORTS_MAX]; /* the index is the port number in other messages */
 };
 

@@ -67,7 +67,8 @@ class Port(ctypes.Structure):
 class Hello(ctypes.Structure):
     _fields_ = [("header", Header), ("version", U32), ("pid", U32), ("boot_id", U64), ("revision", U64),
                 ("workers", U16), ("ports", U16), ("manual_keys", U8), ("reserved", U8 * 3), ("spi_slots", U32),
-                ("reserved2", U32), ("build", ctypes.c_char * 32), ("port", Port * PORTS_MAX)]
+                ("reserved2", U32), ("build", ctypes.c_char * 32),
+                ("crypto", ctypes.c_char * 64), ("port", Port * PORTS_MAX)]
 
 
 class Begin(ctypes.Structure):

@@ -11,6 +11,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "control/keys/secret.h"
+
 static char directory[] = "/tmp/pontlevis-identity-XXXXXX";
 static char path[PATH_MAX];
 static struct error error;
@@ -193,7 +195,7 @@ Test(identity, reads_a_pre_shared_key_with_or_without_a_newline)
 		cr_assert_not_null(psk, "%s", error.text);
 		for (unsigned int i = 0; i < IDENTITY_KEY_SIZE; i++)
 			cr_assert_eq(psk[i], i + 1);
-		sodium_free(psk);
+		secret_free(psk);
 	}
 }
 

@@ -8,6 +8,7 @@
 
 #include "control/keys/channel.h"
 #include "control/keys/noise.h"
+#include "control/keys/secret.h"
 #include "control/keys/state.h"
 #include "sites.h"
 
@@ -173,7 +174,7 @@ Test(intruder, with_an_unknown_key_is_named)
 	par3->reach[1] = par2->endpoint;
 	/* It does not dial, its key being the greatest: so let it believe that it has to. */
 	{
-		uint8_t *key = sodium_malloc(IDENTITY_KEY_SIZE);
+		uint8_t *key = secret_alloc(IDENTITY_KEY_SIZE);
 		struct identity identity = {.private_key = key};
 		struct noise_static own = {key, identity.public_key};
 		uint8_t message[2 + NOISE_FIRST_OVERHEAD] = {0, NOISE_FIRST_OVERHEAD};
@@ -196,7 +197,7 @@ Test(intruder, with_an_unknown_key_is_named)
 		cr_assert_eq(site_audits(par2, "peer_unknown", text), 1);
 		cr_assert_eq(keys_stranger_failures(par2->keys), 1);
 		raw_close(&raw);
-		sodium_free(key);
+		secret_free(key);
 	}
 	assert_undisturbed(&calm);
 }

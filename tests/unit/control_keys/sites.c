@@ -14,6 +14,8 @@
 
 #include "control/keys/state.h"
 
+#include "control/keys/secret.h"
+
 struct event_base *base;
 struct site sites[SITES];
 bool breaking;
@@ -253,7 +255,7 @@ void sites_open(void)
 	base = event_base_new();
 	cr_assert_not_null(base);
 	for (unsigned int i = 0; i < SITES; i++) {
-		identities[i].private_key = sodium_malloc(IDENTITY_KEY_SIZE);
+		identities[i].private_key = secret_alloc(IDENTITY_KEY_SIZE);
 		cr_assert_not_null(identities[i].private_key);
 		randombytes_buf(identities[i].private_key, IDENTITY_KEY_SIZE);
 		crypto_scalarmult_base(identities[i].public_key, identities[i].private_key);
@@ -285,7 +287,7 @@ void sites_close(void)
 	for (unsigned int i = 0; i < SITES; i++) {
 		site_stop(&sites[i]);
 		site_new_dataplane(&sites[i]);
-		sodium_free(sites[i].identity.private_key);
+		secret_free(sites[i].identity.private_key);
 	}
 	event_base_free(base);
 }

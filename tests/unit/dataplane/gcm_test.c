@@ -186,3 +186,14 @@ Test(gcm, manager_passed_the_self_test_of_the_library)
 	cr_expect(manager->features & IMB_FEATURE_SELF_TEST);
 	cr_expect(manager->features & IMB_FEATURE_SELF_TEST_PASS);
 }
+
+Test(gcm, description_names_library_version_and_code_path)
+{
+	char text[64], expected[64];
+
+	gcm_describe(manager, text, sizeof(text));
+	(void)snprintf(expected, sizeof(expected), "Intel IPsec-MB %s, ", imb_get_version_str());
+	cr_expect_eq(strncmp(text, expected, strlen(expected)), 0, "%s", text);
+	cr_expect_gt(strlen(text), strlen(expected));
+	cr_expect_lt(strlen(text), sizeof(text) - 1, "not cut");
+}
