@@ -4,12 +4,14 @@ Fixtures of the contract tests: a real pontlevis-control, asked over its socket.
 build directory (default: build in the source tree).
 """
 import os
+import sys
 
 import pytest
 
 from process import Site
 
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+sys.path.insert(0, os.path.join(TREE, "perf"))  # threesites: namespaces
 
 
 @pytest.fixture(scope="session")
