@@ -83,15 +83,12 @@ void keys_tell_session(
 void keys_work_soon(struct keys *keys, unsigned int delay_ms)
 {
 	struct timeval delay = {.tv_sec = delay_ms / 1000, .tv_usec = (suseconds_t)(delay_ms % 1000) * 1000};
-	struct timeval pending, now;
+	uint64_t due = keys_now_ms() + delay_ms;
 
 	/* An earlier appointment stands; whoever is early finds that out and makes another. */
-	if (evtimer_pending(keys->work, &pending)) {
-		(void)gettimeofday(&now, NULL);
-		timeradd(&now, &delay, &now);
-		if (!timercmp(&now, &pending, <))
-			return;
-	}
+	if (evtimer_pending(keys->work, NULL) && keys->work_due_ms <= due)
+		return;
+	keys->work_due_ms = due;
 	(void)event_add(keys->work, &delay);
 }
 

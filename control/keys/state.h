@@ -154,7 +154,8 @@ struct keys {
 	struct keys_scratch *scratch;
 	struct message *message; /* the one being decoded or built */
 
-	struct event *work; /* offers, deletes and news, from the event loop */
+	struct event *work;   /* offers, deletes and news, from the event loop */
+	uint64_t work_due_ms; /* when, if it is pending; CLOCK_MONOTONIC */
 };
 
 /* keys.c */

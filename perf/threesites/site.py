@@ -47,6 +47,7 @@ class Site:
         self.dataplane_socket = f"{self.directory}/dataplane.sock"
         self.dataset = f"{self.directory}/fence.csv"
         self.processes = {}
+        self.environment = {}  # of each process, beside what the lab itself has
 
     # Preparation
 
@@ -107,7 +108,8 @@ class Site:
     def _start(self, what, words):
         with open(f"{self.directory}/{what}.log", "ab") as log:
             self.processes[what] = namespace.popen(self.box, words, self.cgroup, stdin=subprocess.DEVNULL, stdout=log,
-                                                   stderr=log, cwd=self.directory)
+                                                   stderr=log, cwd=self.directory,
+                                                   env={**os.environ, **self.environment.get(what, {})})
 
     def log_tail(self, what, lines=12):
         try:

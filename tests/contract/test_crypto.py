@@ -54,6 +54,14 @@ def test_inventory_has_the_sizes_of_the_wire(running, tree):
     assert inventory["protocols"][0]["name"] == "Noise_IKpsk2_25519_ChaChaPoly_BLAKE2b"
 
 
+def test_nobody_asks_for_the_time_of_day(running):
+    """Timers run by CLOCK_MONOTONIC and the TSC; clock_gettime() is left for the time stamps of events and revisions."""
+    for program in (running.program, f"{running.build}/dataplane/pontlevis-dataplane"):
+        found = undefined_symbols(program) & {"gettimeofday", "time", "ftime", "timespec_get", "evutil_gettimeofday",
+                                              "event_base_gettimeofday_cached", "localtime", "localtime_r"}
+        assert not found or is_sanitized(program), f"{program}: {found}"
+
+
 def wrong_environment(build, wrong):
     options = os.environ.get("ASAN_OPTIONS", "")
     return {**os.environ, "LD_PRELOAD": f"{build}/tests/contract/wrong_answers.so", "WRONG": wrong,
