@@ -139,10 +139,10 @@ static void search_keys(const uint8_t *memory, size_t size, uint64_t *found)
 			++*found;
 }
 
-typedef void look(const uint8_t *memory, size_t size, uint64_t *found);
+typedef void inspect(const uint8_t *memory, size_t size, uint64_t *found);
 
 /* A mapping piece by piece, each with the beginning of the next, so that nothing hides across the border. */
-static void read_mapping(int memory, uint64_t first, uint64_t last, look *look, uint64_t *found, uint64_t *bytes)
+static void read_mapping(int memory, uint64_t first, uint64_t last, inspect *look, uint64_t *found, uint64_t *bytes)
 {
 	static _Alignas(64) uint8_t buffer[CHUNK + EXPANDED_SIZE];
 	size_t overlap = look == find_keys ? EXPANDED_SIZE - ALIGNMENT : KEY_SIZE - 1;
@@ -158,7 +158,7 @@ static void read_mapping(int memory, uint64_t first, uint64_t last, look *look, 
 	}
 }
 
-static int read_process(pid_t pid, look *look, uint64_t *found, uint64_t *bytes)
+static int read_process(pid_t pid, inspect *look, uint64_t *found, uint64_t *bytes)
 {
 	char path[64], line[512], rights[5];
 	uint64_t first, last;
