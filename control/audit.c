@@ -42,7 +42,9 @@ struct audit *audit_open(const char *path, size_t size_limit, struct error *erro
 	}
 	memcpy(audit->path, path, strlen(path) + 1);
 	audit->size_limit = size_limit;
-	if (open_file(audit) != 0) {
+	/* A disk that takes nothing now must not keep the site down: each event tries again, and stderr hears of them.
+	 */
+	if (open_file(audit) != 0 && errno != EROFS && errno != ENOSPC && errno != EDQUOT) {
 		(void)error_set(error, errno, NULL, "%s: cannot open the audit log: %s", path, strerror(errno));
 		free(audit);
 		return NULL;

@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "control/agreement.h"
 #include "control/audit.h"
@@ -12,6 +13,7 @@
 #include "control/keys/keys.h"
 #include "control/link/link.h"
 #include "control/model/address.h"
+#include "control/model/problems.h"
 #include "control/model/revisions.h"
 #include "control/netlink/mirror.h"
 #include "control/policy.h"
@@ -38,9 +40,19 @@ json_t *commit_who(const struct rpc_who *who)
 		audit_text(who->user));
 }
 
-static int fail(struct rpc_failure *failure, enum rpc_code code)
+int commit_fail(struct rpc_failure *failure, enum rpc_code code, const struct problems *problems)
 {
 	failure->code = code;
+	failure->error = problems->list[0];
+	failure->errors = json_array();
+	for (size_t i = 0; i < problems->count; i++) {
+		const struct error *error = &problems->list[i];
+		const char *name = strerrorname_np(error->code);
+
+		(void)json_array_append_new(
+			failure->errors, json_pack("{s:s, s:o, s:o}", "errno", name != NULL ? name : "", "pointer",
+						 audit_text(error->pointer), "message", audit_text(error->text)));
+	}
 	return -1;
 }
 
@@ -52,18 +64,29 @@ static uint64_t policy_number(struct control *control, struct error *error)
 	return control->next_policy;
 }
 
+/* The same when the disk does not take it. */
+static uint64_t policy_number_unwritten(struct control *control)
+{
+	if (control->next_policy == 0)
+		control->next_policy =
+			revisions_next_policy_unwritten(control->revisions, fence_revision(control->fence));
+	return control->next_policy;
+}
+
 static void policy_number_used(struct control *control)
 {
 	control->next_policy = 0;
 }
 
-static int read_document(struct control *control, json_t *config, struct candidate *candidate, struct error *error)
+static int read_document(
+	struct control *control, json_t *config, struct candidate *candidate, struct rpc_failure *failure)
 {
 	const struct document_surroundings surroundings = {
 		.public_key = control->identity->public_key, .hello = link_hello(control->link)};
+	struct problems problems = {0};
 
-	candidate->document = document_read(control->schema, config, &surroundings, error);
-	return candidate->document != NULL ? 0 : -1;
+	candidate->document = document_read(control->schema, config, &surroundings, &problems);
+	return candidate->document != NULL ? 0 : commit_fail(failure, RPC_INVALID_CONFIG, &problems);
 }
 
 /* Reuses the policy in force if a new one would be the same. */
@@ -80,53 +103,60 @@ static int make_policy(struct control *control, struct candidate *candidate, uin
 }
 
 /* Every VTEP must be an address of this machine: key agreement listens on it, and outer headers carry it. */
-static int check_vteps(const struct control *control, const struct document *document, struct error *error)
+static void check_vteps(const struct control *control, const struct document *document, struct problems *problems)
 {
 	const json_t *list = json_object_get(json_object_get(document->json, "site"), "vtep"), *value;
+	struct pointer site = pointer_name(NULL, "site"), vtep = pointer_name(&site, "vtep");
 	size_t i;
 
 	json_array_foreach (list, i, value) {
+		struct pointer at = pointer_index(&vtep, i);
 		struct pont_address address;
-		char place[32];
 
-		(void)snprintf(place, sizeof(place), "/site/vtep/%zu", i);
 		if (address_parse(json_string_value(value), &address) != 0 ||
 			!mirror_is_local(control->mirror, &address))
-			return error_set(error, EADDRNOTAVAIL, place, "%s is not an address of any interface here",
+			(void)problems_say(problems, EADDRNOTAVAIL, &at, "%s is not an address of any interface here",
 				json_string_value(value));
 	}
-	return 0;
 }
 
-static int check_peers_allowed(const struct candidate *candidate, struct rpc_failure *failure)
+static void check_peers_allowed(const struct candidate *candidate, struct problems *problems)
 {
+	struct pointer peers = pointer_name(NULL, "peers");
+
 	for (size_t i = 0; i < candidate->document->peer_count; i++) {
 		const struct document_peer *peer = &candidate->document->peers[i];
+		struct pointer one = pointer_index(&peers, i), at = pointer_name(&one, "endpoint");
 		struct fence_explanation explanation;
-		char place[48], why[512], address[ADDRESS_TEXT_SIZE];
+		char why[512], address[ADDRESS_TEXT_SIZE];
 
 		fence_policy_explain(candidate->policy, &peer->endpoint, &explanation);
 		if (!policy_denies(&explanation))
 			continue;
-		(void)snprintf(place, sizeof(place), "/peers/%zu/endpoint", i);
 		policy_say(&explanation, why, sizeof(why));
 		address_text(&peer->endpoint, address);
-		(void)error_set(&failure->error, EACCES, place, "the fence denies peer \"%s\" at %s: %s", peer->name,
-			address, why);
-		return fail(failure, RPC_FENCE_DENIES);
+		(void)problems_say(
+			problems, EACCES, &at, "the fence denies peer \"%s\" at %s: %s", peer->name, address, why);
 	}
-	return 0;
 }
 
-/* Step 1. number: revision for the policy. */
-static int check(struct control *control, struct candidate *candidate, uint64_t number, struct rpc_failure *failure)
+/* Step 1. number: revision for the policy; lenient: peers that the fence denies are blocked, not refused. */
+static int check(struct control *control, struct candidate *candidate, uint64_t number, bool lenient,
+	struct rpc_failure *failure)
 {
-	failure->code = RPC_INVALID_CONFIG;
-	if (check_vteps(control, candidate->document, &failure->error) != 0)
-		return -1;
-	if (make_policy(control, candidate, number, &failure->error) != 0)
-		return -1;
-	return check_peers_allowed(candidate, failure);
+	struct problems problems = {0};
+	struct error error;
+	size_t invalid;
+
+	check_vteps(control, candidate->document, &problems);
+	if (make_policy(control, candidate, number, &error) != 0)
+		(void)problems_add(&problems, &error);
+	invalid = problems.count;
+	if (candidate->policy != NULL && !lenient)
+		check_peers_allowed(candidate, &problems);
+	if (problems.count == 0)
+		return 0;
+	return commit_fail(failure, invalid != 0 ? RPC_INVALID_CONFIG : RPC_FENCE_DENIES, &problems);
 }
 
 static json_t *warnings(const struct document *document)
@@ -153,9 +183,9 @@ json_t *commit_validate(struct control *control, json_t *config, struct rpc_fail
 	json_t *result = NULL;
 
 	failure->code = RPC_INVALID_CONFIG;
-	if (read_document(control, config, &candidate, &failure->error) == 0 &&
+	if (read_document(control, config, &candidate, failure) == 0 &&
 		document_number_peers(candidate.document, control->document, NULL, &failure->error) == 0 &&
-		check(control, &candidate, 1, failure) == 0)
+		check(control, &candidate, 1, false, failure) == 0)
 		result = json_pack("{s:b, s:o}", "valid", 1, "warnings", warnings(candidate.document));
 	candidate_free(&candidate);
 	return result;
@@ -222,10 +252,11 @@ static void undo_agreement(struct control *control)
 }
 
 /*
- * Steps 3 to 7 with their undoing. previous: the policy to go back to, NULL if the candidate's is the one in force.
+ * Steps 3 to 7 with their undoing. previous: the policy to go back to, NULL if the candidate's is the one in force;
+ * durable: there is a record, which becomes the current one.
  */
 static int apply(struct control *control, const struct candidate *candidate, const struct fence_policy *previous,
-	struct rpc_failure *failure)
+	bool durable, struct rpc_failure *failure)
 {
 	const struct fence_policy *for_dataplane =
 		candidate->fresh || !control->dataplane_in_force ? candidate->policy : NULL;
@@ -241,7 +272,7 @@ static int apply(struct control *control, const struct candidate *candidate, con
 		goto undo_publish;
 	if (agreement_apply(control, candidate->document, NULL, &failure->error) != 0)
 		goto undo_follow;
-	if (revisions_publish(control->revisions, &failure->error) != 0)
+	if (durable && revisions_publish(control->revisions, &failure->error) != 0)
 		goto undo_agreement;
 	return 0;
 
@@ -301,107 +332,274 @@ static void adopt(struct control *control, struct candidate *candidate)
 
 static json_t *committed(const struct control *control, bool changed)
 {
-	return json_pack("{s:I, s:b, s:s, s:I, s:o}", "revision", (json_int_t)revisions_current(control->revisions),
-		"changed", changed, "dataplane", control->dataplane_in_force ? "applied" : "absent", "policy_revision",
-		(json_int_t)fence_policy_revision(control->policy), "warnings", warnings(control->document));
+	return json_pack("{s:I, s:b, s:s, s:I, s:o, s:o}", "revision",
+		(json_int_t)revisions_current(control->revisions), "changed", changed, "dataplane",
+		control->dataplane_in_force ? "applied" : "absent", "policy_revision",
+		(json_int_t)fence_policy_revision(control->policy), "confirm", confirm_describe(control), "warnings",
+		warnings(control->document));
 }
 
-static int prepare_record(
-	struct control *control, const struct candidate *candidate, const struct rpc_who *who, struct error *error)
+static const char *const reasons[] = {[COMMIT_ASKED] = "commit",
+	[COMMIT_PATCH] = "patch",
+	[COMMIT_ROLLBACK] = "rollback",
+	[COMMIT_TIMEOUT] = "timeout"};
+
+/* The "confirm" of the next revision's record, if the request puts it on trial; after one trial the next is its heir.
+ */
+static json_t *make_confirm(const struct control *control, const struct commit_request *request)
 {
-	json_t *record = json_pack("{s:o, s:o, s:O}", "who", commit_who(who), "peer_numbers",
-		document_peer_numbers(candidate->document), "config", candidate->document->json);
-	int result = record != NULL ? revisions_prepare(control->revisions, record, error)
-				    : error_set(error, ENOMEM, NULL, "out of memory");
-
-	json_decref(record);
-	return result;
+	if (request->confirm_timeout_s == 0)
+		return NULL;
+	return confirm_make(request->confirm_timeout_s,
+		control->confirm.revision != 0 ? control->confirm.previous : revisions_current(control->revisions));
 }
 
-/* Steps 2 to 7 for a document that is new. */
-static json_t *commit_new(
-	struct control *control, struct candidate *candidate, const struct rpc_who *who, struct rpc_failure *failure)
+static json_t *make_record(const struct control *control, const struct candidate *candidate,
+	const struct commit_request *request, const struct rpc_who *who)
+{
+	json_t *record = json_pack("{s:o, s:s, s:I, s:o, s:O}", "who", commit_who(who), "reason",
+		reasons[request->reason], "policy_revision", (json_int_t)fence_policy_revision(candidate->policy),
+		"peer_numbers", document_peer_numbers(candidate->document), "config", candidate->document->json);
+	json_t *confirm = make_confirm(control, request);
+
+	if (record != NULL && request->from != 0)
+		(void)json_object_set_new(record, "from", json_integer((json_int_t)request->from));
+	if (record != NULL && confirm != NULL)
+		(void)json_object_set(record, "confirm", confirm);
+	json_decref(confirm);
+	return record;
+}
+
+static void publish_commit(
+	const struct control *control, const struct commit_request *request, const struct rpc_who *who)
+{
+	json_t *members = json_pack("{s:I, s:s, s:I, s:o, s:s}", "revision",
+		(json_int_t)revisions_current(control->revisions), "reason", reasons[request->reason],
+		"policy_revision", (json_int_t)fence_policy_revision(control->policy), "who", commit_who(who),
+		"dataplane", control->dataplane_in_force ? "applied" : "absent");
+
+	if (members != NULL && request->from != 0)
+		(void)json_object_set_new(members, "from", json_integer((json_int_t)request->from));
+	if (members != NULL && control->confirm.revision != 0)
+		(void)json_object_set_new(
+			members, "confirm_timeout_s", json_integer((json_int_t)control->confirm.timeout_s));
+	events_publish(control->events, "config.commit", members);
+}
+
+/* Steps 3 to 7 for a candidate that is checked; record NULL: nothing is written. */
+static int bring_in(struct control *control, struct candidate *candidate, json_t *record, struct rpc_failure *failure)
 {
 	struct fence_policy *nothing = NULL;
-	bool fresh;
-	uint64_t number;
+	const bool fresh = candidate->fresh;
 	int result;
 
-	failure->code = RPC_INVALID_CONFIG;
-	if (document_number_peers(candidate->document, control->document, NULL, &failure->error) != 0)
-		return NULL;
 	failure->code = RPC_SYSTEM;
-	number = policy_number(control, &failure->error);
-	if (number == 0 || check(control, candidate, number, failure) != 0)
-		return NULL;
-	failure->code = RPC_SYSTEM;
-	fresh = candidate->fresh;
 	if (fresh)
 		policy_number_used(control);
 	if (fresh && control->policy == NULL) {
 		nothing = policy_of_nothing(control, &failure->error);
 		if (nothing == NULL)
-			return NULL;
+			return -1;
 	}
-	if (prepare_record(control, candidate, who, &failure->error) != 0) {
+	if (record != NULL && revisions_prepare(control->revisions, record, &failure->error) != 0) {
 		fence_policy_free(nothing);
-		return NULL;
+		return -1;
 	}
-	result = apply(control, candidate, !fresh ? NULL : nothing != NULL ? nothing : control->policy, failure);
+	result = apply(control, candidate,
+		!fresh            ? NULL
+		: nothing != NULL ? nothing
+				  : control->policy,
+		record != NULL, failure);
 	fence_policy_free(nothing);
 	if (result != 0) {
 		revisions_abandon(control->revisions);
-		return NULL;
+		return -1;
 	}
 	adopt(control, candidate);
-	events_publish(control->events, "config.commit",
-		json_pack("{s:I, s:I, s:o, s:s}", "revision", (json_int_t)revisions_current(control->revisions),
-			"policy_revision", (json_int_t)fence_policy_revision(control->policy), "who", commit_who(who),
-			"dataplane", control->dataplane_in_force ? "applied" : "absent"));
 	if (fresh)
 		audit_policy(control, "commit");
-	return committed(control, true);
+	return 0;
 }
 
-static json_t *attempt(struct control *control, json_t *config, json_int_t expect_revision, const struct rpc_who *who,
+/* Steps 1 to 7 for a document that is new. */
+static int commit_new(struct control *control, struct candidate *candidate, const struct commit_request *request,
+	const struct rpc_who *who, struct rpc_failure *failure)
+{
+	uint64_t number;
+	json_t *record;
+	int result;
+
+	failure->code = RPC_INVALID_CONFIG;
+	if (document_number_peers(candidate->document, control->document, NULL, &failure->error) != 0)
+		return -1;
+	failure->code = RPC_SYSTEM;
+	number = policy_number(control, &failure->error);
+	if (number == 0 || check(control, candidate, number, request->reason == COMMIT_TIMEOUT, failure) != 0)
+		return -1;
+	record = make_record(control, candidate, request, who);
+	if (record == NULL) {
+		failure->code = RPC_INTERNAL;
+		return error_set(&failure->error, ENOMEM, NULL, "out of memory");
+	}
+	result = bring_in(control, candidate, record, failure);
+	if (result == 0) {
+		control->unwritten = false;
+		confirm_follow(control, revisions_current(control->revisions), json_object_get(record, "confirm"));
+		publish_commit(control, request, who);
+	}
+	json_decref(record);
+	return result;
+}
+
+/* Ends the trial, or gives it a new deadline. */
+static int set_confirm(struct control *control, json_t *confirm, const struct rpc_who *who, struct rpc_failure *failure)
+{
+	failure->code = RPC_SYSTEM;
+	if (revisions_set_confirm(control->revisions, confirm, &failure->error) != 0)
+		return -1;
+	confirm_follow(control, revisions_current(control->revisions), confirm);
+	events_publish(control->events, confirm == NULL ? "config.confirmed" : "config.extended",
+		json_pack("{s:I, s:o}", "revision", (json_int_t)revisions_current(control->revisions), "who",
+			commit_who(who)));
+	return 0;
+}
+
+/* The document in force again: nothing to do, unless something was in the way so far, or it is on trial. */
+static int commit_same(struct control *control, const struct commit_request *request, const struct rpc_who *who,
+	struct rpc_failure *failure)
+{
+	json_t *confirm;
+	int result;
+
+	if (!control->in_force)
+		commit_restore(control);
+	if (!control->in_force) {
+		*failure = (struct rpc_failure){.code = RPC_SYSTEM, .error = control->problem};
+		return -1;
+	}
+	if (control->confirm.revision == 0)
+		return 0;
+	confirm = make_confirm(control, request);
+	result = set_confirm(control, confirm, who, failure);
+	json_decref(confirm);
+	return result;
+}
+
+static json_t *attempt(struct control *control, const struct commit_request *request, const struct rpc_who *who,
 	struct rpc_failure *failure)
 {
 	const json_int_t current = (json_int_t)revisions_current(control->revisions);
 	struct candidate candidate = {0};
-	json_t *result = NULL;
+	bool changed;
+	int result;
 
-	if (expect_revision != COMMIT_ANY_REVISION && expect_revision != current)
+	if (request->expect_revision != COMMIT_ANY_REVISION && request->expect_revision != current)
 		return rpc_fail(failure, RPC_CONFLICT, ESTALE, NULL,
 			"the current revision is %" JSON_INTEGER_FORMAT ", not %" JSON_INTEGER_FORMAT, current,
-			expect_revision);
-	failure->code = RPC_INVALID_CONFIG;
-	if (read_document(control, config, &candidate, &failure->error) != 0)
+			request->expect_revision);
+	if (request->confirm_timeout_s != 0 && current == 0)
+		return rpc_fail(failure, RPC_INVALID_PARAMS, EINVAL, "/confirm_timeout",
+			"there is no earlier configuration to go back to: commit the first one without a timeout");
+	if (read_document(control, request->config, &candidate, failure) != 0)
 		return NULL;
-	if (control->document == NULL || !document_equal(control->document, candidate.document)) {
-		result = commit_new(control, &candidate, who, failure);
-	} else {
-		/* The same again: nothing to do, unless something was in the way so far. */
-		if (!control->in_force)
-			commit_restore(control);
-		if (control->in_force)
-			result = committed(control, false);
-		else
-			*failure = (struct rpc_failure){.code = RPC_SYSTEM, .error = control->problem};
-	}
+	changed = control->document == NULL || control->unwritten ||
+		  !document_equal(control->document, candidate.document);
+	result = changed ? commit_new(control, &candidate, request, who, failure)
+			 : commit_same(control, request, who, failure);
 	candidate_free(&candidate);
-	return result;
+	return result == 0 ? committed(control, changed) : NULL;
 }
 
-json_t *commit_run(struct control *control, json_t *config, json_int_t expect_revision, const struct rpc_who *who,
+json_t *commit_run(struct control *control, const struct commit_request *request, const struct rpc_who *who,
 	struct rpc_failure *failure)
 {
-	json_t *result = attempt(control, config, expect_revision, who, failure);
+	json_t *result = attempt(control, request, who, failure);
 
 	if (result == NULL)
 		events_publish(control->events, "config.refused",
 			json_pack("{s:o, s:i, s:o, s:o}", "who", commit_who(who), "code", (int)failure->code, "pointer",
 				audit_text(failure->error.pointer), "text", audit_text(failure->error.text)));
 	return result;
+}
+
+json_t *commit_confirm(
+	struct control *control, json_int_t expect_revision, const struct rpc_who *who, struct rpc_failure *failure)
+{
+	const json_int_t current = (json_int_t)revisions_current(control->revisions);
+	const bool changed = control->confirm.revision != 0;
+
+	if (expect_revision != COMMIT_ANY_REVISION && expect_revision != current)
+		return rpc_fail(failure, RPC_CONFLICT, ESTALE, NULL,
+			"the current revision is %" JSON_INTEGER_FORMAT ", not %" JSON_INTEGER_FORMAT, current,
+			expect_revision);
+	if (confirm_is_overdue(control))
+		return rpc_fail(failure, RPC_CONFLICT, ETIMEDOUT, NULL,
+			"the time to confirm revision %" JSON_INTEGER_FORMAT " is over", current);
+	if (changed && set_confirm(control, NULL, who, failure) != 0)
+		return NULL;
+	return json_pack("{s:I, s:b}", "revision", current, "changed", changed);
+}
+
+/* --- going back when nobody has confirmed --- */
+
+/* Who changes something when nobody has asked: this process. */
+static struct rpc_who myself(void)
+{
+	struct rpc_who who = {.uid = getuid(), .pid = getpid(), .role = RPC_ROLE_WRITE};
+
+	(void)snprintf(who.user, sizeof(who.user), "pontlevis-control");
+	return who;
+}
+
+/* Goes back without a record, as the disk takes none. */
+static int go_back_unwritten(struct control *control, json_t *config, struct rpc_failure *failure)
+{
+	struct candidate candidate = {0};
+	uint64_t number = policy_number_unwritten(control);
+	int result = -1;
+
+	if (read_document(control, config, &candidate, failure) == 0 &&
+		document_number_peers(candidate.document, control->document, NULL, &failure->error) == 0 &&
+		check(control, &candidate, number, true, failure) == 0)
+		result = bring_in(control, &candidate, NULL, failure);
+	candidate_free(&candidate);
+	return result;
+}
+
+static void publish_trial(const struct control *control, const char *event, const char *text)
+{
+	events_publish(control->events, event,
+		json_pack("{s:I, s:I, s:o}", "revision", (json_int_t)control->confirm.revision, "from",
+			(json_int_t)control->confirm.previous, "text", audit_text(text)));
+}
+
+void commit_expire(struct control *control)
+{
+	const struct rpc_who who = myself();
+	struct rpc_failure failure = {.code = RPC_SYSTEM}, again = {.code = RPC_SYSTEM};
+	json_t *record = revisions_read(control->revisions, control->confirm.previous, &failure.error);
+	const struct commit_request request = {.config = json_object_get(record, "config"),
+		.expect_revision = COMMIT_ANY_REVISION,
+		.reason = COMMIT_TIMEOUT,
+		.from = control->confirm.previous};
+	json_t *result = NULL;
+
+	if (record != NULL)
+		result = attempt(control, &request, &who, &failure);
+	if (record != NULL && result == NULL && !control->unwritten &&
+		revisions_problem(control->revisions)->code != 0 &&
+		go_back_unwritten(control, request.config, &again) == 0) {
+		control->unwritten = true;
+		publish_trial(control, "config.rollback_unwritten", failure.error.text);
+	} else if (result == NULL && !control->unwritten) {
+		publish_trial(control, "config.rollback_failed", failure.error.text);
+	}
+	if (result == NULL)
+		confirm_retry_later(control);
+	json_decref(result);
+	json_decref(record);
+	json_decref(failure.errors);
+	json_decref(again.errors);
 }
 
 /* Puts a policy in force in the dataplane and in the kernel, both or none. */
@@ -461,16 +659,65 @@ json_t *commit_reload(struct control *control, struct rpc_failure *failure)
 		"dataplane", link_hello(control->link) != NULL ? "applied" : "absent");
 }
 
+/* The record of the revision gone back to at the start, as the next revision. NULL: that cannot be. */
+static json_t *go_back(struct control *control, struct error *error)
+{
+	const struct rpc_who who = myself();
+	json_t *record = revisions_read(control->revisions, control->confirm.previous, error), *next;
+
+	if (record == NULL) {
+		publish_trial(control, "config.rollback_failed", error->text);
+		return NULL;
+	}
+	next = json_pack("{s:o, s:s, s:I, s:I, s:O, s:O}", "who", commit_who(&who), "reason", reasons[COMMIT_TIMEOUT],
+		"from", (json_int_t)control->confirm.previous, "policy_revision",
+		json_integer_value(json_object_get(record, "policy_revision")), "peer_numbers",
+		json_object_get(record, "peer_numbers"), "config", json_object_get(record, "config"));
+	json_decref(record);
+	if (revisions_prepare(control->revisions, next, error) == 0 &&
+		revisions_publish(control->revisions, error) == 0) {
+		const struct commit_request request = {.reason = COMMIT_TIMEOUT, .from = control->confirm.previous};
+
+		confirm_follow(control, revisions_current(control->revisions), NULL);
+		events_publish(control->events, "config.commit",
+			json_pack("{s:I, s:s, s:I, s:o}", "revision", (json_int_t)revisions_current(control->revisions),
+				"reason", reasons[request.reason], "from", (json_int_t)request.from, "who",
+				commit_who(&who)));
+	} else {
+		control->unwritten = true;
+		publish_trial(control, "config.rollback_unwritten", error->text);
+	}
+	return next;
+}
+
+/* The record to put in force: the current one, unless it was on trial and the time is over. */
+static json_t *record_in_force(struct control *control, struct error *error)
+{
+	json_t *record = revisions_read(control->revisions, revisions_current(control->revisions), error), *earlier;
+
+	if (record == NULL)
+		return NULL;
+	confirm_follow(control, revisions_current(control->revisions), json_object_get(record, "confirm"));
+	earlier = confirm_is_overdue(control) ? go_back(control, error) : NULL;
+	if (earlier == NULL)
+		return record;
+	json_decref(record);
+	return earlier;
+}
+
 /* Reads the committed document from disk. */
 static int restore_document(struct control *control, struct error *error)
 {
 	const struct document_surroundings surroundings = {.public_key = control->identity->public_key};
-	json_t *record = revisions_read(control->revisions, revisions_current(control->revisions), error);
+	json_t *record = record_in_force(control, error);
+	struct problems problems = {0};
 	struct document *document;
 
 	if (record == NULL)
 		return -1;
-	document = document_read(control->schema, json_object_get(record, "config"), &surroundings, error);
+	document = document_read(control->schema, json_object_get(record, "config"), &surroundings, &problems);
+	if (document == NULL)
+		*error = problems.list[0];
 	if (document != NULL &&
 		document_number_peers(document, NULL, json_object_get(record, "peer_numbers"), error) == 0)
 		control->document = document;
@@ -485,8 +732,8 @@ static int restore_policy(struct control *control, struct error *error)
 	uint64_t number = policy_number(control, error);
 	struct fence_policy *policy;
 
-	if (number == 0)
-		return -1;
+	if (number == 0) /* a site goes on with a disk that does not */
+		number = policy_number_unwritten(control);
 	policy = policy_compile(control->document, number, &control->policy_stamp, error);
 	if (policy == NULL)
 		return -1;

@@ -13,7 +13,7 @@
  * The dataplane comes first because it is the one that may well say no, and it undoes itself; key agreement comes after
  * it because SAs need their tenants and peers. Every place swaps its policy atomically, so at every moment each of them
  * enforces the old one or the new one, never none. A crash before 7 leaves the old configuration on disk, which the
- *next start puts in force everywhere.
+ * next start puts in force everywhere.
  */
 #ifndef CONTROL_COMMIT_H
 #define CONTROL_COMMIT_H
@@ -21,16 +21,38 @@
 #include <jansson.h>
 
 #include "control/control.h"
+#include "control/model/problems.h"
 #include "control/rpc/method.h"
 
 enum { COMMIT_ANY_REVISION = -1 };
+
+/* Why there is a new revision; what its record calls "reason". */
+enum commit_reason { COMMIT_ASKED, COMMIT_PATCH, COMMIT_ROLLBACK, COMMIT_TIMEOUT };
+
+struct commit_request {
+	json_t *config;             /* in canonical form, stays the caller's */
+	json_int_t expect_revision; /* COMMIT_ANY_REVISION: any */
+	uint32_t confirm_timeout_s; /* 0: not on trial */
+	enum commit_reason reason;
+	uint64_t from; /* revision gone back to, 0: none */
+};
 
 /* All checks of a commit. The result of config.validate; NULL with the failure set. */
 json_t *commit_validate(struct control *control, json_t *config, struct rpc_failure *failure);
 
 /* Commits. The result of config.commit; NULL with the failure set, and everything is as before. */
-json_t *commit_run(struct control *control, json_t *config, json_int_t expect_revision, const struct rpc_who *who,
+json_t *commit_run(struct control *control, const struct commit_request *request, const struct rpc_who *who,
 	struct rpc_failure *failure);
+
+/* Ends the trial of the current revision. The result of config.confirm. */
+json_t *commit_confirm(
+	struct control *control, json_int_t expect_revision, const struct rpc_who *who, struct rpc_failure *failure);
+
+/*
+ * The time to confirm is over: goes back. A peer that the policy denies by now does not stop that, nor does a disk that
+ * takes no new record: then the configuration in force is gone back all the same, and the record follows when it can.
+ */
+void commit_expire(struct control *control);
 
 /* Compiles the committed configuration's policy again and puts it in force. The result of fence.reload. */
 json_t *commit_reload(struct control *control, struct rpc_failure *failure);
@@ -43,6 +65,9 @@ void commit_restore(struct control *control);
 
 /* Tells a dataplane that has just said HELLO everything. Problems are left in control->dataplane_problem. */
 void commit_replay(struct control *control);
+
+/* Fails with all problems; the first one stands for them where there is room for one only. Returns -1. */
+int commit_fail(struct rpc_failure *failure, enum rpc_code code, const struct problems *problems);
 
 /* {"uid": ..., "pid": ..., "user": ...} */
 json_t *commit_who(const struct rpc_who *who);

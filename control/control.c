@@ -239,6 +239,16 @@ static void on_events(void *context)
 	rpc_server_news(context);
 }
 
+/* The auditor hears of revisions that are not there any more. */
+static void report_damage(const struct control *control)
+{
+	json_t *one;
+	size_t i;
+
+	json_array_foreach (revisions_damage(control->revisions), i, one)
+		events_publish(control->events, "config.damaged", json_incref(one));
+}
+
 static int start_sockets(struct control *control, struct error *error)
 {
 	const struct control_options *options = control->options;
@@ -253,6 +263,7 @@ static int start_sockets(struct control *control, struct error *error)
 		return -1;
 	events_publish(control->events, "control.start",
 		json_pack("{s:s, s:i}", "version", PONT_VERSION, "pid", (int)getpid()));
+	report_damage(control);
 	commit_restore(control);
 	config.fd = guarded_socket_listen(control->socket, options->socket_mode, options->socket_group, error);
 	if (config.fd < 0)
@@ -310,5 +321,7 @@ void control_stop(struct control *control)
 		event_free(control->retry);
 	if (control->sa_summary != NULL)
 		event_free(control->sa_summary);
+	if (control->confirm.timer != NULL)
+		event_free(control->confirm.timer);
 	memset(control, 0, sizeof(*control));
 }

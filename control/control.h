@@ -11,6 +11,7 @@
 #include <stdint.h>
 #include <sys/stat.h>
 
+#include "control/confirm.h"
 #include "control/error.h"
 #include "control/esp_sink.h"
 #include "control/model/document.h"
@@ -93,6 +94,10 @@ struct control {
 	bool in_force;        /* the committed configuration is in force in kernel and key agreement */
 	struct error problem; /* why not; code 0: nothing is wrong */
 	struct event *retry;
+	struct confirm confirm; /* a commit on trial */
+	/* What is in force is the configuration gone back to, which the disk has not taken; its record still says so.
+	 */
+	bool unwritten;
 
 	/* What the mirror follows, in its order: for every peer of the document its endpoint. */
 	struct followed *followed;

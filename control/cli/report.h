@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * What each command prints for people. A result is described in docs/controller-socket.md; a member that is missing is
+ * What each command prints for people. A result is described in docs/controller.md; a member that is missing is
  * shown as "-", one that is not known here is left out (--json shows everything).
  */
 #ifndef CONTROL_CLI_REPORT_H

@@ -183,6 +183,11 @@ int fence_publish(struct fence *fence, const struct fence_policy *policy, struct
 	return 0;
 }
 
+uint64_t fence_revision(const struct fence *fence)
+{
+	return programs_policy_revision(fence->programs);
+}
+
 int fence_counters_read(const struct fence *fence, struct fence_counters *out, struct error *error)
 {
 	const int map = bpf_map__fd(fence->programs->maps.counters), cpus = libbpf_num_possible_cpus();

@@ -89,6 +89,9 @@ int fence_interface_attach(struct fence *fence, uint32_t ifindex, const char *na
 /* Makes a policy the one in force in the kernel, atomically at all kernel places. The caller keeps ownership of it. */
 int fence_publish(struct fence *fence, const struct fence_policy *policy, struct error *error);
 
+/* Revision of the policy in force in the kernel, whoever has published it; 0 if there is none. */
+uint64_t fence_revision(const struct fence *fence);
+
 /* Counters, by place and verdict, since the programs were first loaded (they survive the control process). */
 struct fence_counters {
 	uint64_t packets[PONT_PLACE_COUNT][PONT_VERDICT_COUNT];

@@ -54,22 +54,47 @@ static int policy_get(int outer)
 	return bpf_map_lookup_elem(outer, &zero, &id) ? -1 : bpf_map_get_fd_by_id(id);
 }
 
-/* Whether the table in force, if there is one, has the layout that this build's programs read. */
-static bool policy_fits(int outer)
+/* Maps the header of the table in force; NULL (errno ENOENT: there is none). Unmapped with header_release(). */
+static const struct pont_fence_header *header_get(int outer)
 {
 	int fd = policy_get(outer);
-	bool fits = false;
 	void *page;
 
 	if (fd < 0)
-		return errno == ENOENT;
+		return NULL;
 	page = mmap(NULL, PONT_FENCE_PAGE, PROT_READ, MAP_SHARED, fd, 0);
-	if (page != MAP_FAILED) {
-		fits = ((const struct pont_fence_header *)page)->magic == PONT_FENCE_MAGIC;
-		(void)munmap(page, PONT_FENCE_PAGE);
-	}
 	(void)close(fd);
+	return page != MAP_FAILED ? page : NULL;
+}
+
+static void header_release(const struct pont_fence_header *header)
+{
+	(void)munmap((void *)(uintptr_t)header, PONT_FENCE_PAGE);
+}
+
+/* Whether the table in force, if there is one, has the layout that this build's programs read. */
+static bool policy_fits(int outer)
+{
+	const struct pont_fence_header *header = header_get(outer);
+	bool fits;
+
+	if (!header)
+		return errno == ENOENT;
+	fits = header->magic == PONT_FENCE_MAGIC;
+	header_release(header);
 	return fits;
+}
+
+uint64_t programs_policy_revision(const struct egress_fence *programs)
+{
+	const struct pont_fence_header *header = header_get(bpf_map__fd(programs->maps.policy));
+	uint64_t revision;
+
+	if (!header)
+		return 0;
+	revision = header->magic == PONT_FENCE_MAGIC ? header->revision : 0;
+	header_release(header);
+	return revision;
 }
 
 /* Takes over pinned maps. One that does not fit this build stays with the old programs until those are replaced. */

@@ -19,6 +19,9 @@ struct egress_fence *programs_load(const char *pin_directory, struct error *erro
 int programs_guard_cgroup(const struct egress_fence *programs, const char *pin_directory, int cgroup_fd,
 	uint64_t cgroup_id, struct error *error);
 
+/* Revision of the policy in force, 0 if there is none. */
+uint64_t programs_policy_revision(const struct egress_fence *programs);
+
 /* Lets go of them; what is attached or pinned stays. NULL is allowed. */
 void programs_close(struct egress_fence *programs);
 

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-/* The methods of the controller socket, a table per file; docs/controller-socket.md describes their results. */
+/* The methods of the controller socket, a table per file; docs/controller.md describes their results. */
 #ifndef CONTROL_METHODS_METHODS_H
 #define CONTROL_METHODS_METHODS_H
 

@@ -66,6 +66,12 @@ static json_t *describe_fence(const struct control *control)
 		policy_denied_peers(control->document, control->policy));
 }
 
+static json_t *describe_storage(const struct control *control)
+{
+	return json_pack("{s:o, s:O}", "problem", value_problem(revisions_problem(control->revisions)), "damage",
+		revisions_damage(control->revisions));
+}
+
 static json_t *get(void *context, const struct rpc_who *who, const json_t *params, struct rpc_failure *failure)
 {
 	const struct control *control = context;
@@ -73,12 +79,12 @@ static json_t *get(void *context, const struct rpc_who *who, const json_t *param
 	(void)who;
 	(void)params;
 	(void)failure;
-	return json_pack("{s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o}", "site", describe_site(control), "revision",
-		value_number(revisions_current(control->revisions)), "in_force", (int)control->in_force, "problem",
-		value_problem(&control->problem), "dataplane", describe_dataplane(control), "peers",
+	return json_pack("{s:o, s:o, s:b, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "site", describe_site(control),
+		"revision", value_number(revisions_current(control->revisions)), "in_force", (int)control->in_force,
+		"problem", value_problem(&control->problem), "dataplane", describe_dataplane(control), "peers",
 		peers_describe(control), "tenants",
 		value_number(control->document != NULL ? control->document->tenant_count : 0), "fence",
-		describe_fence(control));
+		describe_fence(control), "confirm", confirm_describe(control), "storage", describe_storage(control));
 }
 
 const struct rpc_method methods_state[] = {

@@ -9,17 +9,21 @@
 #include "control/keys/secret.h"
 #include "control/model/address.h"
 #include "control/model/pointer.h"
+#include "control/model/problems.h"
 #include "control/model/schema.h"
 #include "pontlevis/link.h"
 
 _Static_assert(
 	(int)DOCUMENT_KEY_SIZE == (int)IDENTITY_KEY_SIZE, "keys of the document are identities and pre-shared keys");
 
-/* One reading of one document. */
+/*
+ * One reading of one document. A function that reads a part notes what is wrong with it and goes on with the rest of
+ * it, as far as the rest can be judged; what it returns tells its caller whether the part can be used.
+ */
 struct reader {
 	struct document *document;
 	const struct document_surroundings *surroundings;
-	struct error *error;
+	struct problems *problems;
 	json_t *names;     /* of peers: name → index */
 	json_t *endpoints; /* canonical text → name of the peer */
 	json_t *keys;      /* base64 → name of the peer */
@@ -28,22 +32,11 @@ struct reader {
 	json_t *circuits;  /* "port/vlan" → name of the tenant */
 };
 
-__attribute__((format(printf, 3, 4))) static int invalid(
-	struct reader *reader, const struct pointer *at, const char *format, ...)
-{
-	char place[sizeof(reader->error->pointer)], text[sizeof(reader->error->text)];
-	va_list arguments;
-
-	pointer_text(at, place, sizeof(place));
-	va_start(arguments, format);
-	(void)vsnprintf(text, sizeof(text), format, arguments);
-	va_end(arguments);
-	return error_set(reader->error, EINVAL, place, "%s", text);
-}
+#define invalid(reader, at, ...) problems_say((reader)->problems, EINVAL, at, __VA_ARGS__)
 
 static int no_memory(struct reader *reader)
 {
-	return error_set(reader->error, ENOMEM, NULL, "out of memory");
+	return problems_say(reader->problems, ENOMEM, NULL, "out of memory");
 }
 
 /* JSON Schema takes 1.0 for an integer, jansson keeps it as a real: both are read here. */
@@ -111,12 +104,10 @@ static int read_psk(struct reader *reader, const json_t *object, const struct po
 	*out = identity_psk_load(path, &problem);
 	if (*out != NULL)
 		return 0;
-	(void)invalid(reader, &at, "%s", problem.text);
-	reader->error->code = problem.code;
-	return -1;
+	return problems_say(reader->problems, problem.code, &at, "%s", problem.text);
 }
 
-static int read_vteps(struct reader *reader, const json_t *site, const struct pointer *above)
+static void read_vteps(struct reader *reader, const json_t *site, const struct pointer *above)
 {
 	struct pointer list = pointer_name(above, "vtep");
 	const json_t *value;
@@ -127,43 +118,44 @@ static int read_vteps(struct reader *reader, const json_t *site, const struct po
 		struct pont_address address;
 
 		if (read_address(reader, json_string_value(value), &at, &address) != 0)
-			return -1;
+			continue;
 		if (reader->document->vtep[document_vtep_index(&address)].family != PONT_FAMILY_NONE)
-			return invalid(reader, &at, "the site has another IPv%d VTEP already", address.family);
-		reader->document->vtep[document_vtep_index(&address)] = address;
+			(void)invalid(reader, &at, "the site has another IPv%d VTEP already", address.family);
+		else
+			reader->document->vtep[document_vtep_index(&address)] = address;
 	}
-	return 0;
 }
 
-static int read_site(struct reader *reader, const json_t *site)
+static void read_site(struct reader *reader, const json_t *site)
 {
 	struct pointer at = pointer_name(NULL, "site");
 
 	copy_name(reader->document->site, string(site, "name"));
 	reader->document->keys_port = (uint16_t)number(site, "keys_port", PONT_TCP_PORT_KEYS);
-	return read_vteps(reader, site, &at);
+	read_vteps(reader, site, &at);
 }
 
-static int read_strings(
+static void read_strings(
 	struct reader *reader, const json_t *array, const struct pointer *above, const char ***out, size_t *count)
 {
 	const json_t *value;
 	size_t i;
 
 	*out = calloc(json_array_size(array) + 1, sizeof(**out));
-	if (*out == NULL)
-		return no_memory(reader);
+	if (*out == NULL) {
+		(void)no_memory(reader);
+		return;
+	}
 	json_array_foreach (array, i, value) {
 		struct pointer at = pointer_index(above, i);
 
 		if (!is_printable(json_string_value(value)))
-			return invalid(reader, &at, "has control characters");
+			(void)invalid(reader, &at, "has control characters");
 		(*out)[(*count)++] = json_string_value(value);
 	}
-	return 0;
 }
 
-static int read_fence(struct reader *reader, const json_t *fence)
+static void read_fence(struct reader *reader, const json_t *fence)
 {
 	struct document *document = reader->document;
 	const json_t *allow = json_object_get(fence, "allow");
@@ -174,15 +166,13 @@ static int read_fence(struct reader *reader, const json_t *fence)
 
 	document->dataset = string(fence, "dataset");
 	if (!is_printable(document->dataset))
-		return invalid(reader, &at_dataset, "path has control characters");
-	if (read_strings(reader, json_object_get(allow, "locations"), &at_locations, &document->locations,
-		    &document->location_count) != 0)
-		return -1;
-	if (read_strings(reader, json_object_get(allow, "jurisdictions"), &at_jurisdictions, &document->jurisdictions,
-		    &document->jurisdiction_count) != 0)
-		return -1;
-	return read_strings(reader, json_object_get(fence, "deny_operators"), &at_operators,
-		&document->denied_operators, &document->denied_operator_count);
+		(void)invalid(reader, &at_dataset, "path has control characters");
+	read_strings(reader, json_object_get(allow, "locations"), &at_locations, &document->locations,
+		&document->location_count);
+	read_strings(reader, json_object_get(allow, "jurisdictions"), &at_jurisdictions, &document->jurisdictions,
+		&document->jurisdiction_count);
+	read_strings(reader, json_object_get(fence, "deny_operators"), &at_operators, &document->denied_operators,
+		&document->denied_operator_count);
 }
 
 /* Whether the connected dataplane has the port in the role; no dataplane, no complaint. */
@@ -243,7 +233,18 @@ static int read_peer_endpoint(
 	return enter(reader, reader->endpoints, canonical, peer->name, &at, "endpoint");
 }
 
-static int read_peer(struct reader *reader, const json_t *json, const struct pointer *at, size_t index)
+/* Enters the name under which tenants know the peer. */
+static void enter_peer(struct reader *reader, const struct document_peer *peer, const struct pointer *at, size_t index)
+{
+	if (strcmp(peer->name, reader->document->site) == 0)
+		(void)invalid(reader, at, "\"%s\" is this site's own name", peer->name);
+	else if (json_object_get(reader->names, peer->name) != NULL)
+		(void)invalid(reader, at, "name \"%s\" is already used by another peer", peer->name);
+	else if (json_object_set_new(reader->names, peer->name, json_integer((json_int_t)index)) != 0)
+		(void)no_memory(reader);
+}
+
+static void read_peer(struct reader *reader, const json_t *json, const struct pointer *at, size_t index)
 {
 	struct document_peer *peer = &reader->document->peers[index];
 	struct pointer at_name = pointer_name(at, "name"), at_port = pointer_name(at, "wan_port");
@@ -251,36 +252,33 @@ static int read_peer(struct reader *reader, const json_t *json, const struct poi
 	copy_name(peer->name, string(json, "name"));
 	copy_name(peer->wan_port, string(json, "wan_port"));
 	peer->keys_port = (uint16_t)number(json, "keys_port", PONT_TCP_PORT_KEYS);
-	if (strcmp(peer->name, reader->document->site) == 0)
-		return invalid(reader, &at_name, "\"%s\" is this site's own name", peer->name);
-	if (json_object_get(reader->names, peer->name) != NULL)
-		return invalid(reader, &at_name, "name \"%s\" is already used by another peer", peer->name);
-	if (json_object_set_new(reader->names, peer->name, json_integer((json_int_t)index)) != 0)
-		return no_memory(reader);
-	if (read_peer_endpoint(reader, json, at, peer) != 0 || read_peer_key(reader, json, at, peer) != 0)
-		return -1;
-	if (peer->wan_port[0] != '\0' && check_port(reader, peer->wan_port, PONT_PORT_WAN, &at_port) != 0)
-		return -1;
-	return read_psk(reader, json, at, &peer->psk);
+	enter_peer(reader, peer, &at_name, index);
+	(void)read_peer_endpoint(reader, json, at, peer);
+	(void)read_peer_key(reader, json, at, peer);
+	if (peer->wan_port[0] != '\0')
+		(void)check_port(reader, peer->wan_port, PONT_PORT_WAN, &at_port);
+	(void)read_psk(reader, json, at, &peer->psk);
 }
 
-static int read_peers(struct reader *reader, const json_t *peers)
+static void read_peers(struct reader *reader, const json_t *peers)
 {
 	struct pointer list = pointer_name(NULL, "peers");
 	const json_t *value;
 	size_t i;
 
 	reader->document->peers = calloc(json_array_size(peers) + 1, sizeof(*reader->document->peers));
-	if (reader->document->peers == NULL)
-		return no_memory(reader);
+	if (reader->document->peers == NULL) {
+		(void)no_memory(reader);
+		return;
+	}
 	json_array_foreach (peers, i, value) {
 		struct pointer at = pointer_index(&list, i);
 
+		if (problems_full(reader->problems))
+			return;
 		reader->document->peer_count++;
-		if (read_peer(reader, value, &at, i) != 0)
-			return -1;
+		read_peer(reader, value, &at, i);
 	}
-	return 0;
 }
 
 static int read_circuit(struct reader *reader, const json_t *json, const struct pointer *at,
@@ -304,7 +302,7 @@ static int read_circuit(struct reader *reader, const json_t *json, const struct 
 	return json_object_set_new(reader->circuits, key, json_string(tenant->name)) == 0 ? 0 : no_memory(reader);
 }
 
-static int read_circuits(
+static void read_circuits(
 	struct reader *reader, const json_t *json, const struct pointer *above, struct document_tenant *tenant)
 {
 	const json_t *circuits = json_object_get(json, "circuits");
@@ -313,16 +311,18 @@ static int read_circuits(
 	size_t i;
 
 	tenant->circuits = calloc(json_array_size(circuits) + 1, sizeof(*tenant->circuits));
-	if (tenant->circuits == NULL)
-		return no_memory(reader);
+	if (tenant->circuits == NULL) {
+		(void)no_memory(reader);
+		return;
+	}
 	json_array_foreach (circuits, i, value) {
 		struct pointer at = pointer_index(&list, i);
 
-		if (read_circuit(reader, value, &at, tenant, &tenant->circuits[tenant->circuit_count]) != 0)
-			return -1;
-		tenant->circuit_count++;
+		if (problems_full(reader->problems))
+			return;
+		if (read_circuit(reader, value, &at, tenant, &tenant->circuits[tenant->circuit_count]) == 0)
+			tenant->circuit_count++;
 	}
-	return 0;
 }
 
 static int compare_indexes(const void *a, const void *b)
@@ -332,7 +332,7 @@ static int compare_indexes(const void *a, const void *b)
 	return (*left > *right) - (*left < *right);
 }
 
-static int read_tenant_peers(
+static void read_tenant_peers(
 	struct reader *reader, const json_t *json, const struct pointer *above, struct document_tenant *tenant)
 {
 	const json_t *peers = json_object_get(json, "peers"), *value;
@@ -340,8 +340,10 @@ static int read_tenant_peers(
 	size_t i;
 
 	tenant->peers = calloc(reader->document->peer_count + 1, sizeof(*tenant->peers));
-	if (tenant->peers == NULL)
-		return no_memory(reader);
+	if (tenant->peers == NULL) {
+		(void)no_memory(reader);
+		return;
+	}
 	for (i = 0; peers == NULL && i < reader->document->peer_count; i++)
 		tenant->peers[tenant->peer_count++] = (uint16_t)i;
 	json_array_foreach (peers, i, value) {
@@ -349,14 +351,14 @@ static int read_tenant_peers(
 		struct pointer at = pointer_index(&list, i);
 
 		if (index == NULL)
-			return invalid(reader, &at, "there is no peer \"%s\"", json_string_value(value));
-		tenant->peers[tenant->peer_count++] = (uint16_t)json_integer_value(index);
+			(void)invalid(reader, &at, "there is no peer \"%s\"", json_string_value(value));
+		else
+			tenant->peers[tenant->peer_count++] = (uint16_t)json_integer_value(index);
 	}
 	qsort(tenant->peers, tenant->peer_count, sizeof(*tenant->peers), compare_indexes);
-	return 0;
 }
 
-static int read_tenant(
+static void read_tenant(
 	struct reader *reader, const json_t *json, const struct pointer *at, struct document_tenant *tenant)
 {
 	struct pointer at_name = pointer_name(at, "name"), at_vni = pointer_name(at, "vni");
@@ -367,12 +369,11 @@ static int read_tenant(
 	tenant->mac_limit = number(json, "mac_limit", PONT_TENANT_MACS_DEFAULT);
 	tenant->mac_ageing_s = number(json, "mac_ageing_seconds", PONT_MAC_AGEING_S_DEFAULT);
 	(void)snprintf(vni, sizeof(vni), "%u", tenant->vni);
-	if (enter(reader, reader->tenants, tenant->name, tenant->name, &at_name, "name") != 0 ||
-		enter(reader, reader->vnis, vni, tenant->name, &at_vni, "VNI") != 0)
-		return -1;
-	if (read_circuits(reader, json, at, tenant) != 0 || read_tenant_peers(reader, json, at, tenant) != 0)
-		return -1;
-	return read_psk(reader, json, at, &tenant->psk);
+	(void)enter(reader, reader->tenants, tenant->name, tenant->name, &at_name, "name");
+	(void)enter(reader, reader->vnis, vni, tenant->name, &at_vni, "VNI");
+	read_circuits(reader, json, at, tenant);
+	read_tenant_peers(reader, json, at, tenant);
+	(void)read_psk(reader, json, at, &tenant->psk);
 }
 
 static int compare_vnis(const void *a, const void *b)
@@ -384,59 +385,60 @@ static int compare_vnis(const void *a, const void *b)
 }
 
 /* Counters and SAs come by VNI, thousands at a time. */
-static int sort_tenants(struct reader *reader)
+static void sort_tenants(struct reader *reader)
 {
 	struct document *document = reader->document;
 
 	document->by_vni = calloc(document->tenant_count + 1, sizeof(struct document_tenant *));
-	if (document->by_vni == NULL)
-		return no_memory(reader);
+	if (document->by_vni == NULL) {
+		(void)no_memory(reader);
+		return;
+	}
 	for (size_t i = 0; i < document->tenant_count; i++)
 		document->by_vni[i] = &document->tenants[i];
 	qsort(document->by_vni, document->tenant_count, sizeof(struct document_tenant *), compare_vnis);
-	return 0;
 }
 
-static int read_tenants(struct reader *reader, const json_t *tenants)
+static void read_tenants(struct reader *reader, const json_t *tenants)
 {
 	struct pointer list = pointer_name(NULL, "tenants");
 	const json_t *value;
 	size_t i;
 
 	reader->document->tenants = calloc(json_array_size(tenants) + 1, sizeof(*reader->document->tenants));
-	if (reader->document->tenants == NULL)
-		return no_memory(reader);
+	if (reader->document->tenants == NULL) {
+		(void)no_memory(reader);
+		return;
+	}
 	json_array_foreach (tenants, i, value) {
 		struct pointer at = pointer_index(&list, i);
 
-		if (read_tenant(reader, value, &at, &reader->document->tenants[reader->document->tenant_count++]) != 0)
-			return -1;
+		if (problems_full(reader->problems))
+			return;
+		read_tenant(reader, value, &at, &reader->document->tenants[reader->document->tenant_count++]);
 	}
-	return sort_tenants(reader);
+	sort_tenants(reader);
 }
 
-static int read_all(struct reader *reader)
+static void read_all(struct reader *reader)
 {
 	const json_t *json = reader->document->json;
 
-	if (read_site(reader, json_object_get(json, "site")) != 0)
-		return -1;
-	if (read_fence(reader, json_object_get(json, "fence")) != 0)
-		return -1;
-	if (read_peers(reader, json_object_get(json, "peers")) != 0)
-		return -1;
-	return read_tenants(reader, json_object_get(json, "tenants"));
+	read_site(reader, json_object_get(json, "site"));
+	read_fence(reader, json_object_get(json, "fence"));
+	read_peers(reader, json_object_get(json, "peers"));
+	read_tenants(reader, json_object_get(json, "tenants"));
 }
 
 struct document *document_read(const struct schema *schema, json_t *json,
-	const struct document_surroundings *surroundings, struct error *error)
+	const struct document_surroundings *surroundings, struct problems *problems)
 {
+	const size_t before = problems->count;
 	json_t *sets[6];
-	struct reader reader = {.surroundings = surroundings, .error = error};
+	struct reader reader = {.surroundings = surroundings, .problems = problems};
 	bool complete = true;
-	int result = -1;
 
-	if (schema_check(schema, json, error) != 0)
+	if (schema_check(schema, json, problems) != 0)
 		return NULL;
 	for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++) {
 		sets[i] = json_object();
@@ -453,15 +455,14 @@ struct document *document_read(const struct schema *schema, json_t *json,
 		(void)no_memory(&reader);
 	} else {
 		reader.document->json = json_incref(json);
-		result = read_all(&reader);
+		read_all(&reader);
 	}
 	for (size_t i = 0; i < sizeof(sets) / sizeof(sets[0]); i++)
 		json_decref(sets[i]);
-	if (result != 0) {
-		document_free(reader.document);
-		return NULL;
-	}
-	return reader.document;
+	if (problems->count == before)
+		return reader.document;
+	document_free(reader.document);
+	return NULL;
 }
 
 void document_free(struct document *document)

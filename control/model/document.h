@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "control/error.h"
+#include "control/model/problems.h"
 #include "pontlevis/address.h"
 #include "pontlevis/limits.h"
 
@@ -74,9 +75,12 @@ struct document_surroundings {
 	const struct pont_link_hello *hello; /* of the connected dataplane, NULL: ports are not checked */
 };
 
-/* Checks and reads a document (kept by reference). NULL with the error and its pointer set. */
+/*
+ * Checks and reads a document (kept by reference). NULL with everything that is wrong in problems: what the schema
+ * refuses; and if that is nothing, what makes no sense.
+ */
 struct document *document_read(const struct schema *schema, json_t *json,
-	const struct document_surroundings *surroundings, struct error *error);
+	const struct document_surroundings *surroundings, struct problems *problems);
 void document_free(struct document *document);
 
 /* Whether two documents are equal, and so are the secrets in the files they name. */

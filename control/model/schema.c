@@ -419,19 +419,6 @@ void schema_free(struct schema *schema)
 	free(schema);
 }
 
-__attribute__((format(printf, 3, 4))) static int invalid(
-	const struct pointer *at, struct error *error, const char *format, ...)
-{
-	char place[sizeof(error->pointer)], text[sizeof(error->text)];
-	va_list arguments;
-
-	pointer_text(at, place, sizeof(place));
-	va_start(arguments, format);
-	(void)vsnprintf(text, sizeof(text), format, arguments);
-	va_end(arguments);
-	return error_set(error, EINVAL, place, "%s", text);
-}
-
 static unsigned int types_of(const json_t *value)
 {
 	switch (json_typeof(value)) {
@@ -454,19 +441,20 @@ static unsigned int types_of(const json_t *value)
 	return TYPE_NULL;
 }
 
-static int check_type(const struct node *node, const json_t *value, const struct pointer *at, struct error *error)
+static void check_type(
+	const struct node *node, const json_t *value, const struct pointer *at, struct problems *problems)
 {
 	char names[96] = "";
 	size_t used = 0;
 
 	if (node->types == 0 || (types_of(value) & node->types) != 0)
-		return 0;
+		return;
 	for (size_t i = 0; i < sizeof(types) / sizeof(types[0]) && used < sizeof(names); i++) {
 		if ((node->types & types[i].type) != 0)
 			used += (size_t)snprintf(
 				names + used, sizeof(names) - used, "%s%s", used != 0 ? " or " : "", types[i].name);
 	}
-	return invalid(at, error, "must be of type %s", names);
+	(void)problems_say(problems, EINVAL, at, "must be of type %s", names);
 }
 
 static size_t code_points(const char *text)
@@ -478,62 +466,75 @@ static size_t code_points(const char *text)
 	return count;
 }
 
-static int check_string(const struct node *node, const char *text, const struct pointer *at, struct error *error)
+static void check_string(const struct node *node, const char *text, const struct pointer *at, struct problems *problems)
 {
 	size_t length = code_points(text);
 
 	if (length < node->min_length)
-		return invalid(at, error, "is shorter than %zu characters", node->min_length);
-	if (length > node->max_length)
-		return invalid(at, error, "is longer than %zu characters", node->max_length);
-	if (node->pattern != NULL && regexec(node->pattern, text, 0, NULL, 0) != 0)
-		return invalid(at, error, "\"%.64s\" does not match %s", text, node->pattern_text);
-	return 0;
+		(void)problems_say(problems, EINVAL, at, "is shorter than %zu characters", node->min_length);
+	else if (length > node->max_length)
+		(void)problems_say(problems, EINVAL, at, "is longer than %zu characters", node->max_length);
+	else if (node->pattern != NULL && regexec(node->pattern, text, 0, NULL, 0) != 0)
+		(void)problems_say(problems, EINVAL, at, "\"%.64s\" does not match %s", text, node->pattern_text);
 }
 
-static int check_number(const struct node *node, double value, const struct pointer *at, struct error *error)
+static void check_number(const struct node *node, double value, const struct pointer *at, struct problems *problems)
 {
 	if (value < node->minimum)
-		return invalid(at, error, "%.17g is less than %.17g", value, node->minimum);
-	if (value > node->maximum)
-		return invalid(at, error, "%.17g is more than %.17g", value, node->maximum);
-	return 0;
+		(void)problems_say(problems, EINVAL, at, "%.17g is less than %.17g", value, node->minimum);
+	else if (value > node->maximum)
+		(void)problems_say(problems, EINVAL, at, "%.17g is more than %.17g", value, node->maximum);
 }
 
-static int check_node(const struct node *node, const json_t *value, const struct pointer *at, struct error *error);
+static void check_node(
+	const struct node *node, const json_t *value, const struct pointer *at, struct problems *problems);
 
-static int check_unique(const json_t *array, const struct pointer *at, struct error *error)
+/* By the items' text, as comparing each with each takes seconds for thousands. */
+static void check_unique(const json_t *array, const struct pointer *at, struct problems *problems)
 {
-	for (size_t i = 1; i < json_array_size(array); i++) {
-		for (size_t j = 0; j < i; j++) {
-			struct pointer here = pointer_index(at, i);
+	json_t *seen = json_object();
+	const json_t *item;
+	size_t i;
 
-			if (json_equal(json_array_get(array, i), json_array_get(array, j)))
-				return invalid(&here, error, "repeats item %zu", j);
-		}
+	json_array_foreach (array, i, item) {
+		char *text = json_dumps(item, JSON_COMPACT | JSON_SORT_KEYS | JSON_ENCODE_ANY | JSON_ENSURE_ASCII);
+		const json_t *first = text != NULL ? json_object_get(seen, text) : NULL;
+		struct pointer here = pointer_index(at, i);
+
+		if (first != NULL)
+			(void)problems_say(problems, EINVAL, &here, "repeats item %" JSON_INTEGER_FORMAT,
+				json_integer_value(first));
+		else if (text == NULL || json_object_set_new(seen, text, json_integer((json_int_t)i)) != 0)
+			(void)problems_say(problems, ENOMEM, NULL, "out of memory");
+		free(text);
+		if (problems_full(problems))
+			break;
 	}
-	return 0;
+	json_decref(seen);
 }
 
-static int check_array(const struct node *node, const json_t *array, const struct pointer *at, struct error *error)
+static void check_array(
+	const struct node *node, const json_t *array, const struct pointer *at, struct problems *problems)
 {
 	const json_t *item;
 	size_t i;
 
 	/* Sizes first: they bound the work below. */
 	if (json_array_size(array) < node->min_items)
-		return invalid(at, error, "has fewer than %zu items", node->min_items);
-	if (json_array_size(array) > node->max_items)
-		return invalid(at, error, "has more than %zu items", node->max_items);
-	if (node->items != NULL) {
-		json_array_foreach (array, i, item) {
-			struct pointer here = pointer_index(at, i);
-
-			if (check_node(node->items, item, &here, error) != 0)
-				return -1;
-		}
+		(void)problems_say(problems, EINVAL, at, "has fewer than %zu items", node->min_items);
+	if (json_array_size(array) > node->max_items) {
+		(void)problems_say(problems, EINVAL, at, "has more than %zu items", node->max_items);
+		return;
 	}
-	return node->unique ? check_unique(array, at, error) : 0;
+	json_array_foreach (array, i, item) {
+		struct pointer here = pointer_index(at, i);
+
+		if (node->items == NULL || problems_full(problems))
+			break;
+		check_node(node->items, item, &here, problems);
+	}
+	if (node->unique)
+		check_unique(array, at, problems);
 }
 
 static const struct node *find_property(const struct node *node, const char *name)
@@ -545,7 +546,8 @@ static const struct node *find_property(const struct node *node, const char *nam
 	return NULL;
 }
 
-static int unknown_field(const struct node *node, const char *name, const struct pointer *at, struct error *error)
+static void unknown_field(
+	const struct node *node, const char *name, const struct pointer *at, struct problems *problems)
 {
 	char known[256] = "";
 	size_t used = 0;
@@ -553,10 +555,11 @@ static int unknown_field(const struct node *node, const char *name, const struct
 	for (size_t i = 0; i < node->property_count && used < sizeof(known); i++)
 		used += (size_t)snprintf(
 			known + used, sizeof(known) - used, "%s%s", i != 0 ? ", " : "", node->properties[i].name);
-	return invalid(at, error, "unknown field \"%.64s\"; known are: %s", name, known);
+	(void)problems_say(problems, EINVAL, at, "unknown field \"%.64s\"; known are: %s", name, known);
 }
 
-static int check_object(const struct node *node, const json_t *object, const struct pointer *at, struct error *error)
+static void check_object(
+	const struct node *node, const json_t *object, const struct pointer *at, struct problems *problems)
 {
 	const char *name;
 	json_t *value;
@@ -566,50 +569,54 @@ static int check_object(const struct node *node, const json_t *object, const str
 		const struct node *property = find_property(node, name);
 		struct pointer here = pointer_name(at, name);
 
+		if (problems_full(problems))
+			return;
 		if (property == NULL && node->closed)
-			return unknown_field(node, name, &here, error);
-		if (property != NULL && check_node(property, value, &here, error) != 0)
-			return -1;
+			unknown_field(node, name, &here, problems);
+		if (property != NULL)
+			check_node(property, value, &here, problems);
 	}
 	json_array_foreach (node->required, i, value) {
 		if (json_object_get(object, json_string_value(value)) == NULL)
-			return invalid(at, error, "field \"%s\" is missing", json_string_value(value));
+			(void)problems_say(problems, EINVAL, at, "field \"%s\" is missing", json_string_value(value));
 	}
-	return 0;
 }
 
-static int check_enum(const struct node *node, const json_t *value, const struct pointer *at, struct error *error)
+static void check_enum(
+	const struct node *node, const json_t *value, const struct pointer *at, struct problems *problems)
 {
 	const json_t *allowed;
 	size_t i;
 
 	json_array_foreach (node->enumeration, i, allowed) {
 		if (json_equal(allowed, value))
-			return 0;
+			return;
 	}
-	return invalid(at, error, "is none of the allowed values");
+	(void)problems_say(problems, EINVAL, at, "is none of the allowed values");
 }
 
-static int check_node(const struct node *node, const json_t *value, const struct pointer *at, struct error *error)
+static void check_node(
+	const struct node *node, const json_t *value, const struct pointer *at, struct problems *problems)
 {
-	if (node->ref != NULL && check_node(node->ref, value, at, error) != 0)
-		return -1;
-	if (check_type(node, value, at, error) != 0)
-		return -1;
-	if (node->enumeration != NULL && check_enum(node, value, at, error) != 0)
-		return -1;
+	if (node->ref != NULL)
+		check_node(node->ref, value, at, problems);
+	check_type(node, value, at, problems);
+	if (node->enumeration != NULL)
+		check_enum(node, value, at, problems);
 	if (json_is_object(value))
-		return check_object(node, value, at, error);
-	if (json_is_array(value))
-		return check_array(node, value, at, error);
-	if (json_is_string(value))
-		return check_string(node, json_string_value(value), at, error);
-	if (json_is_number(value))
-		return check_number(node, json_number_value(value), at, error);
-	return 0;
+		check_object(node, value, at, problems);
+	else if (json_is_array(value))
+		check_array(node, value, at, problems);
+	else if (json_is_string(value))
+		check_string(node, json_string_value(value), at, problems);
+	else if (json_is_number(value))
+		check_number(node, json_number_value(value), at, problems);
 }
 
-int schema_check(const struct schema *schema, const json_t *document, struct error *error)
+int schema_check(const struct schema *schema, const json_t *document, struct problems *problems)
 {
-	return check_node(schema->root, document, NULL, error);
+	const size_t before = problems->count;
+
+	check_node(schema->root, document, NULL, problems);
+	return problems->count == before ? 0 : -1;
 }

@@ -11,6 +11,7 @@
 #include <jansson.h>
 
 #include "control/error.h"
+#include "control/model/problems.h"
 
 struct schema;
 
@@ -23,7 +24,7 @@ struct schema *schema_compile(const char *text, size_t length, struct error *err
 struct schema *schema_published(struct error *error);
 void schema_free(struct schema *schema);
 
-/* Checks a document; the error's pointer names the place in it (RFC 6901). */
-int schema_check(const struct schema *schema, const json_t *document, struct error *error);
+/* Checks a document, all of it; the problems' pointers name the places in it (RFC 6901). -1 if there are any. */
+int schema_check(const struct schema *schema, const json_t *document, struct problems *problems);
 
 #endif

@@ -31,6 +31,8 @@ enum rpc_code {
 struct rpc_failure {
 	enum rpc_code code;
 	struct error error;
+	json_t *errors; /* array of {"errno", "pointer", "message"}: all of them, the first one included; NULL: only it
+			 */
 };
 
 enum rpc_role { RPC_ROLE_NONE, RPC_ROLE_READ, RPC_ROLE_WRITE };

@@ -17,8 +17,9 @@ static json_t *error_answer(const json_t *id, const struct rpc_failure *failure)
 	const char *name = strerrorname_np(failure->error.code);
 	json_t *message = audit_text(failure->error.text), *pointer = audit_text(failure->error.pointer);
 
-	return json_pack("{s:s, s:O?, s:{s:i, s:o, s:{s:s, s:o}}}", "jsonrpc", "2.0", "id", id, "error", "code",
-		(int)failure->code, "message", message, "data", "errno", name != NULL ? name : "", "pointer", pointer);
+	return json_pack("{s:s, s:O?, s:{s:i, s:o, s:{s:s, s:o, s:O*}}}", "jsonrpc", "2.0", "id", id, "error", "code",
+		(int)failure->code, "message", message, "data", "errno", name != NULL ? name : "", "pointer", pointer,
+		"errors", failure->errors);
 }
 
 json_t *rpc_refusal(const struct rpc_failure *failure)
@@ -174,19 +175,21 @@ static json_t *answer_one(const struct rpc_registry *registry, const struct rpc_
 {
 	struct rpc_failure failure = {.code = RPC_INTERNAL, .error = {.code = ENOMEM, .text = "out of memory"}};
 	const json_t *id = json_object_get(request, "id");
-	json_t *result;
+	json_t *result, *answer;
 
 	if (check_request(request, &failure) != 0)
 		return error_answer(json_is_string(id) || json_is_number(id) ? id : NULL, &failure);
 	result = call(registry, who, json_string_value(json_object_get(request, "method")),
 		json_object_get(request, "params"), &failure);
-	if (id == NULL) { /* a notification */
-		json_decref(result);
-		return NULL;
-	}
-	if (result == NULL)
-		return error_answer(id, &failure);
-	return json_pack("{s:s, s:O, s:o}", "jsonrpc", "2.0", "id", id, "result", result);
+	if (id == NULL) /* a notification */
+		answer = NULL;
+	else if (result == NULL)
+		answer = error_answer(id, &failure);
+	else
+		answer = json_pack("{s:s, s:O, s:O}", "jsonrpc", "2.0", "id", id, "result", result);
+	json_decref(result);
+	json_decref(failure.errors);
+	return answer;
 }
 
 static json_t *answer_batch(const struct rpc_registry *registry, const struct rpc_who *who, const json_t *batch)

@@ -48,6 +48,7 @@ class Failed(Exception):
         super().__init__(f"{error['code']}: {error['message']}")
         self.code, self.message = error["code"], error["message"]
         self.errno, self.pointer = error["data"]["errno"], error["data"]["pointer"]
+        self.errors = error["data"].get("errors", [])
 
 
 class Client:

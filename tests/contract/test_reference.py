@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""docs/controller-socket.md describes every method there is, with its parameters, and none that is not."""
+"""docs/controller.md describes every method there is, with its parameters, and none that is not."""
 import re
 
 import pytest
@@ -8,7 +8,7 @@ import pytest
 @pytest.fixture(scope="module")
 def sections(tree):
     """Heading of each third-level section → its text."""
-    with open(f"{tree}/docs/controller-socket.md", encoding="utf-8") as file:
+    with open(f"{tree}/docs/controller.md", encoding="utf-8") as file:
         parts = re.split(r"^### (.+)$", file.read(), flags=re.MULTILINE)
     return dict(zip(parts[1::2], parts[2::2]))
 

@@ -83,11 +83,15 @@ static struct document *read_json(json_t *json, const struct pont_link_hello *he
 	struct schema *schema = schema_published(error);
 	uint8_t own[DOCUMENT_KEY_SIZE];
 	const struct document_surroundings surroundings = {.public_key = own, .hello = hello};
+	struct problems problems = {0};
 	struct document *document;
 
 	memset(own, 1, sizeof(own));
 	cr_assert_not_null(schema, "%s", error->text);
-	document = document_read(schema, json, &surroundings, error);
+	document = document_read(schema, json, &surroundings, &problems);
+	cr_assert_eq(document == NULL, problems.count != 0);
+	if (document == NULL)
+		*error = problems.list[0];
 	schema_free(schema);
 	return document;
 }

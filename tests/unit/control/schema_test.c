@@ -16,11 +16,15 @@ static int check(const char *schema_text, const char *document, struct error *er
 {
 	struct schema *schema = schema_compile(schema_text, strlen(schema_text), error);
 	json_t *json = json_loads(document, JSON_DECODE_ANY, NULL);
+	struct problems problems = {0};
 	int result;
 
 	cr_assert_not_null(schema, "%s: %s", schema_text, error->text);
 	cr_assert_not_null(json, "%s", document);
-	result = schema_check(schema, json, error);
+	result = schema_check(schema, json, &problems);
+	cr_assert_eq(result, problems.count == 0 ? 0 : -1);
+	if (problems.count != 0)
+		*error = problems.list[0];
 	json_decref(json);
 	schema_free(schema);
 	return result;
@@ -144,4 +148,28 @@ Test(schema, unknown_field_is_named_with_those_that_are_known)
 			     &error),
 		-1);
 	cr_assert_str_eq(error.text, "unknown field \"vxlan\"; known are: name, vni");
+}
+
+Test(schema, everything_that_is_wrong_is_named_up_to_a_limit)
+{
+	static const char text[] = "{\"items\":{\"type\":\"integer\",\"maximum\":5},\"uniqueItems\":true}";
+	struct error error = {0};
+	struct schema *schema = schema_compile(text, strlen(text), &error);
+	json_t *json = json_loads("[1, \"a\", 9, 1, {}]", 0, NULL);
+	struct problems problems = {0};
+	static const char *const pointers[] = {"/1", "/2", "/4", "/3"};
+
+	cr_assert_eq(schema_check(schema, json, &problems), -1);
+	cr_assert_eq(problems.count, 4);
+	for (size_t i = 0; i < problems.count; i++)
+		cr_assert_str_eq(problems.list[i].pointer, pointers[i]);
+	json_decref(json);
+	json = json_array();
+	for (int i = 0; i < 3 * PROBLEMS_MAX; i++)
+		(void)json_array_append_new(json, json_string("x"));
+	problems.count = 0;
+	cr_assert_eq(schema_check(schema, json, &problems), -1);
+	cr_assert_eq(problems.count, PROBLEMS_MAX);
+	json_decref(json);
+	schema_free(schema);
 }
