@@ -131,6 +131,15 @@ static int check_keyed_blake2b(void)
 	return compare(hash, SHORT_OUTPUT, "e5d27d14dba3e0cc6345c50cd7eecd2d20b1b67e300ee94cb3b385af42a6c853fbb8e11e");
 }
 
+/* FIPS 180-4, the example of NIST for one block. */
+static int check_sha256(void)
+{
+	uint8_t hash[crypto_hash_sha256_BYTES];
+
+	(void)crypto_hash_sha256(hash, (const uint8_t *)"abc", 3);
+	return compare(hash, sizeof(hash), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
+}
+
 /* No known answer; but a source that is stuck is seen. */
 static int check_random(void)
 {
@@ -157,6 +166,8 @@ const struct primitive primitives[] = {
 		8 * NOISE_HASH_SIZE, check_hmac},
 	{"keyed BLAKE2b", "RFC 7693", "session root, keys and salts of SAs", "crypto_generichash_blake2b",
 		8 * SCHEDULE_ROOT_SIZE, 8 * SHORT_OUTPUT, check_keyed_blake2b},
+	{"SHA-256", "FIPS 180-4", "digests of configurations, checksums of the state on disk", "crypto_hash_sha256", 0,
+		8 * crypto_hash_sha256_BYTES, check_sha256},
 	{"random numbers", "getrandom(2)", "identities, ephemeral and pre-shared keys, SPIs", "randombytes", 0, 0,
 		check_random},
 	{0},

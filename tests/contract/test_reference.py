@@ -61,7 +61,7 @@ def test_members_of_results_are_as_described(running, sections, methods):
 
 
 def test_every_event_is_described(tree, running):
-    with open(f"{tree}/docs/controller-socket.md", encoding="utf-8") as file:
+    with open(f"{tree}/docs/controller.md", encoding="utf-8") as file:
         table = re.findall(r"^\| (`[^|]+) \|", file.read(), flags=re.MULTILINE)
     described = {name for row in table for name in re.findall(r"`([a-z_]+\.[a-z_]+)`", row)}
     assert described == {kind["event"] for kind in running.call("events.kinds")["kinds"]}
