@@ -72,16 +72,19 @@ static void adopt(void *context, const struct pont_link_header *record)
 	keys_adopt(context, (const struct pont_link_sa_stats *)record);
 }
 
-void agreement_dataplane(struct control *control)
+bool agreement_dataplane(struct control *control)
 {
 	const struct pont_link_hello *hello = link_hello(control->link);
 	struct error error;
 
+	if (keys_has_dataplane(control->keys))
+		return false;
 	keys_dataplane(control->keys, hello);
 	/* SAs of an earlier control process go on carrying traffic until new ones have taken their place. */
 	if (hello->revision != 0 && link_query(control->link, PONT_LINK_SAS_GET, adopt, control->keys, &error) != 0)
 		events_publish(control->events, "dataplane.sas_not_adopted",
 			json_pack("{s:o}", "text", audit_text(error.text)));
+	return true;
 }
 
 /* Key agreement knows no "nobody to talk to" once it was configured, so it starts afresh. */
@@ -95,7 +98,7 @@ static int start_anew(struct control *control, struct error *error)
 	keys_stop(control->keys);
 	control->keys = keys;
 	if (control->dataplane_in_force)
-		agreement_dataplane(control);
+		(void)agreement_dataplane(control);
 	return 0;
 }
 
@@ -120,7 +123,11 @@ int agreement_apply(
 		.vtep = {document->vtep[0], document->vtep[1]},
 		.port = document->keys_port,
 		.peers = peers,
-		.tenants = tenants};
+		.tenants = tenants,
+		.lifetimes = {.sa_packets = document->sa_packets,
+			.sa_bytes = document->sa_bytes,
+			.sa_s = document->sa_s,
+			.session_s = document->session_s}};
 	if (peers == NULL || tenants == NULL || numbers == NULL) {
 		(void)error_set(error, ENOMEM, NULL, "out of memory");
 	} else {

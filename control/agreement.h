@@ -4,6 +4,8 @@
 #ifndef CONTROL_AGREEMENT_H
 #define CONTROL_AGREEMENT_H
 
+#include <stdbool.h>
+
 #include "control/control.h"
 #include "control/keys/keys.h"
 
@@ -15,9 +17,10 @@ int agreement_apply(
 	struct control *control, const struct document *document, const struct document *only, struct error *error);
 
 /*
- * Tells key agreement of the dataplane that is connected, and of the SAs which an earlier control process left in it.
+ * Tells key agreement of the dataplane that is connected, and of the SAs which an earlier control process left in it;
+ * false if it knows already.
  */
-void agreement_dataplane(struct control *control);
+bool agreement_dataplane(struct control *control);
 
 /* Tells the audit log how many steps SAs have made since the last time, if any. */
 void agreement_summarize(struct control *control);

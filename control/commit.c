@@ -299,7 +299,7 @@ static void dataplane_ready(struct control *control)
 	control->dataplane_in_force = hello != NULL;
 	control->dataplane_problem.code = 0;
 	if (hello != NULL && !was_ready)
-		agreement_dataplane(control);
+		(void)agreement_dataplane(control);
 	push_sync_later(control);
 }
 
@@ -783,13 +783,18 @@ void commit_restore(struct control *control)
 void commit_replay(struct control *control)
 {
 	struct error error = {0}, ignored = {0};
+	bool fresh;
 
 	if (link_hello(control->link) == NULL || control->document == NULL || control->policy == NULL)
 		return;
+	/* Before the dataplane forgets who shares which tenant: its SAs say so, and flooding goes on. */
+	fresh = agreement_dataplane(control);
 	if (push_all(control, control->document, control->policy, &error) == 0) {
 		dataplane_ready(control);
 		return;
 	}
+	if (fresh)
+		keys_dataplane(control->keys, NULL);
 	if (control->dataplane_problem.code == 0 || strcmp(control->dataplane_problem.text, error.text) != 0)
 		events_publish(control->events, "dataplane.refused",
 			json_pack("{s:o, s:o}", "pointer", audit_text(error.pointer), "text", audit_text(error.text)));

@@ -132,6 +132,13 @@ static void on_dataplane_down(void *context)
 	keys_dataplane(control->keys, NULL);
 }
 
+static void on_notices(void *context, const struct pont_link_sa_notices *notices)
+{
+	struct control *control = context;
+
+	keys_notices(control->keys, notices);
+}
+
 /* --- clients without business here --- */
 
 static void on_access_refused(void *context, const struct rpc_who *who, const char *text)
@@ -252,8 +259,11 @@ static void report_damage(const struct control *control)
 static int start_sockets(struct control *control, struct error *error)
 {
 	const struct control_options *options = control->options;
-	const struct link_callbacks link_callbacks = {
-		.context = control, .up = on_dataplane_up, .down = on_dataplane_down, .denied = on_dataplane_denied};
+	const struct link_callbacks link_callbacks = {.context = control,
+		.up = on_dataplane_up,
+		.down = on_dataplane_down,
+		.denied = on_dataplane_denied,
+		.notices = on_notices};
 	struct rpc_server_config config = {.roles = options->roles,
 		.registry = {.tables = methods_all, .context = control},
 		.refused = on_access_refused};

@@ -29,7 +29,7 @@
 #include "dataplane/path.h"
 #include "dataplane/snapshot/transaction.h"
 
-/* The main lcore looks for lessons this often. */
+/* The main lcore looks for lessons, and for SAs whose time is over, this often. */
 enum { MAIN_PERIOD_MS = 5 };
 
 struct dataplane {
@@ -233,6 +233,8 @@ static void run(struct dataplane *dataplane)
 	notify_ready();
 	while (!server_poll(&dataplane->server, dataplane->signal_fd, MAIN_PERIOD_MS)) {
 		configuration_learn(&dataplane->configuration);
+		configuration_watch(&dataplane->configuration);
+		server_tell_notices(&dataplane->server);
 		if (rte_get_tsc_cycles() < next_second)
 			continue;
 		next_second += hz;

@@ -66,7 +66,7 @@ static inline bool take_trailer_off(struct packet *packet)
 	return true;
 }
 
-/* Before the AEAD: sizes and replays. True if the packet's nonce and AAD are ready. */
+/* Before the AEAD: sizes, lifetime and replays. True if the packet's nonce and AAD are ready. */
 static inline bool check_before(struct worker *worker, struct packet *packet, struct gcm_input *input)
 {
 	const struct sa_in *sa = packet->sa;
@@ -83,6 +83,10 @@ static inline bool check_before(struct worker *worker, struct packet *packet, st
 		return false;
 	}
 	verdict = read_header(packet, input);
+	if (unlikely(packet->sequence > __atomic_load_n(&sa->sequence_hard, __ATOMIC_RELAXED))) {
+		worker_drop(worker, packet->mbuf, packet->tenant, PONT_DROP_open_sa_expired);
+		return false;
+	}
 	if (unlikely(verdict != REPLAY_FRESH)) {
 		worker_drop(worker, packet->mbuf, packet->tenant, replay_reason(verdict));
 		return false;
@@ -108,6 +112,12 @@ static inline bool check_after(struct worker *worker, struct packet *packet, con
 
 	if (unlikely(!tags_equal(tag, icv))) {
 		worker_drop(worker, packet->mbuf, packet->tenant, PONT_DROP_open_auth_failed);
+		return false;
+	}
+	/* Here and not before: a burst may hold several packets of one SA. */
+	if (unlikely(packet->sa->bytes + packet->length > packet->sa->bytes_hard)) {
+		__atomic_store_n(&packet->sa->sequence_hard, 0, __ATOMIC_RELAXED);
+		worker_drop(worker, packet->mbuf, packet->tenant, PONT_DROP_open_sa_expired);
 		return false;
 	}
 	verdict = replay_accept(&packet->sa->replay, packet->sequence);

@@ -14,19 +14,23 @@ static inline uint8_t *esp_of(const struct packet *packet)
 
 /*
  * Takes the next sequence number of the SA and writes everything that depends on it: ESP header, IV, nonce and AAD.
- * False once the SA has reached its hard limit (RFC 4303 section 3.3.3: the number must never cycle); the limits in
- * bytes and time are kept by the main lcore, which then lowers this one.
+ * False once the SA has reached its hard limit in packets (RFC 4303 section 3.3.3: the number must never cycle) or
+ * bytes, which stops it for good by setting the limit in packets to zero; so does the main lcore when its time is over.
  */
 static inline bool take_sequence(const struct packet *packet, struct gcm_input *input)
 {
 	struct sa_out *sa = packet->edge->sa;
 	uint8_t *esp = esp_of(packet);
-	uint64_t sequence = sa->sequence + 1, swapped;
+	uint64_t sequence = sa->sequence + 1, bytes = sa->bytes + packet->length, swapped;
 
 	if (unlikely(sequence > __atomic_load_n(&sa->sequence_hard, __ATOMIC_RELAXED)))
 		return false;
+	if (unlikely(bytes > sa->bytes_hard)) {
+		__atomic_store_n(&sa->sequence_hard, 0, __ATOMIC_RELAXED);
+		return false;
+	}
 	sa->sequence = sequence;
-	sa->bytes += packet->length;
+	sa->bytes = bytes;
 	swapped = rte_cpu_to_be_64(sequence);
 	memcpy(esp + 4, (const uint8_t *)&swapped + 4, 4);
 	memcpy(esp + 8, &swapped, sizeof(swapped));

@@ -53,7 +53,7 @@ struct book_sa *book_add(struct book *book, struct book_list *list, const struct
 	if (!sa)
 		return NULL;
 	*sa = *values;
-	sa->gone = false;
+	sa->gone = sa->drains = false;
 	sa->serial = ++book->serial;
 	if (sa->direction == PONT_SA_IN) {
 		*slot_of(book, sa->spi) = sa;
@@ -63,20 +63,34 @@ struct book_sa *book_add(struct book *book, struct book_list *list, const struct
 	return sa;
 }
 
-void book_retire(struct book *book, struct book_sa *sa, unsigned int delay_ms)
+void book_retire(struct book *book, struct book_sa *sa)
 {
 	if (sa->gone)
 		return;
 	LIST_REMOVE(sa, same);
 	sa->gone = true;
-	sa->due_ms = delay_ms > 0 ? keys_now_ms() + delay_ms : 0;
-	TAILQ_INSERT_TAIL(delay_ms > 0 ? &book->draining : &book->leaving, sa, later);
+	sa->due_ms = 0;
+	TAILQ_INSERT_TAIL(&book->leaving, sa, later);
+}
+
+void book_drain(struct book *book, struct book_sa *sa, struct book_list *draining, unsigned int delay_ms)
+{
+	if (sa->gone)
+		return;
+	LIST_REMOVE(sa, same);
+	LIST_INSERT_HEAD(draining, sa, same);
+	sa->gone = sa->drains = true;
+	sa->retired_ms = keys_now_ms();
+	sa->due_ms = sa->retired_ms + delay_ms;
+	TAILQ_INSERT_TAIL(&book->draining, sa, later);
 }
 
 void book_hurry(struct book *book, struct book_sa *sa)
 {
-	if (!sa->gone || sa->due_ms == 0)
+	if (!sa->drains)
 		return;
+	LIST_REMOVE(sa, same);
+	sa->drains = false;
 	TAILQ_REMOVE(&book->draining, sa, later);
 	sa->due_ms = 0;
 	TAILQ_INSERT_TAIL(&book->leaving, sa, later);
@@ -97,12 +111,12 @@ struct book_sa *book_next_due(const struct book *book, const struct book_sa *pre
 
 void book_drop(struct book *book, struct book_sa *sa)
 {
-	if (!sa->gone)
+	if (!sa->gone || sa->drains)
 		LIST_REMOVE(sa, same);
-	else if (sa->due_ms == 0)
-		TAILQ_REMOVE(&book->leaving, sa, later);
-	else
+	if (sa->drains)
 		TAILQ_REMOVE(&book->draining, sa, later);
+	else if (sa->gone)
+		TAILQ_REMOVE(&book->leaving, sa, later);
 	if (sa->direction == PONT_SA_IN) {
 		*slot_of(book, sa->spi) = NULL;
 		book->used--;

@@ -90,9 +90,20 @@ static int check_peer(const struct keys *keys, const struct keys_config *config,
 	return 0;
 }
 
+static int check_lifetimes(const struct keys_lifetimes *lifetimes, struct error *error)
+{
+	if (lifetimes->sa_packets > PONT_SA_HARD_PACKETS || lifetimes->sa_bytes > PONT_SA_HARD_BYTES ||
+		lifetimes->sa_s > PONT_SA_HARD_S)
+		return error_set(error, EINVAL, "/keys/sa_lifetime", "a limit is higher than the highest allowed");
+	if (lifetimes->session_s > PONT_SESSION_S_MAX)
+		return error_set(
+			error, EINVAL, "/keys/session_lifetime_seconds", "is more than %d", PONT_SESSION_S_MAX);
+	return 0;
+}
+
 static int check(const struct keys *keys, const struct keys_config *config, struct error *error)
 {
-	if (check_site(config, error) < 0)
+	if (check_site(config, error) < 0 || check_lifetimes(&config->lifetimes, error) < 0)
 		return -1;
 	if (config->peer_count > PONT_PEERS_MAX)
 		return error_set(error, EINVAL, "/peers", "%zu peers, at most %d", config->peer_count, PONT_PEERS_MAX);
@@ -322,7 +333,7 @@ static void remove_peer(struct keys *keys, struct peer *peer)
 		session_set_stranger(session, !session->up);
 	}
 	for (size_t i = 0; i < peer->member_count; i++)
-		offers_drop_member(peer, peer->members[i]);
+		offers_drop_member(peer, peer->members[i], KEYS_BY_CONFIGURATION);
 	peer_free(peer);
 }
 
@@ -349,7 +360,7 @@ static void withdraw_members(struct peer *peer, const struct peer_plan *peer_pla
 			continue;
 		if (vnis)
 			vnis[count++] = member->vni;
-		offers_drop_member(peer, member);
+		offers_drop_member(peer, member, KEYS_BY_CONFIGURATION);
 		free(member);
 	}
 	if (peer->session && vnis)
@@ -376,7 +387,7 @@ static void take_members(struct keys *keys, struct peer *peer, struct peer_plan 
 		member->remote = true;
 		keys->members_changed = true;
 		if (peer->session && peer->session->listed)
-			offers_want(peer->session, member);
+			offers_want(peer->session, member, KEYS_BY_CONFIGURATION);
 	}
 	if (peer->session)
 		offers_send_tenants(peer->session);
@@ -415,16 +426,59 @@ void keys_claim(struct keys *keys)
 		struct member *member = peer ? peer_member(peer, sa->vni) : NULL;
 
 		if (!member) {
-			book_retire(&keys->book, sa, 0);
+			book_retire(&keys->book, sa);
 			continue;
 		}
 		LIST_REMOVE(sa, same);
 		LIST_INSERT_HEAD(&member->sas, sa, same);
+		/* Both had the tenant when this was made: so they still do, until the peer says otherwise. */
+		if (sa->direction == PONT_SA_OUT && !member->remote) {
+			member->remote = true;
+			keys->members_changed = true;
+		}
+	}
+}
+
+static struct keys_lifetimes lifetimes_of(const struct keys_config *config)
+{
+	const struct keys_lifetimes *given = &config->lifetimes;
+
+	return (struct keys_lifetimes){
+		.sa_packets = given->sa_packets > 0 ? given->sa_packets : PONT_SA_HARD_PACKETS,
+		.sa_bytes = given->sa_bytes > 0 ? given->sa_bytes : PONT_SA_HARD_BYTES,
+		.sa_s = given->sa_s > 0 ? given->sa_s : PONT_SA_HARD_S,
+		.session_s = given->session_s > 0 ? given->session_s : PONT_SESSION_S_MAX,
+	};
+}
+
+/* SAs and sessions that would live longer than is now allowed are replaced. */
+static void take_lifetimes(struct keys *keys, const struct keys_lifetimes *new)
+{
+	struct keys_lifetimes old = keys->lifetimes;
+
+	keys->lifetimes = *new;
+	if (!keys->configured)
+		return;
+	if (new->sa_packets < old.sa_packets || new->sa_bytes < old.sa_bytes || new->sa_s < old.sa_s)
+		rollover_all(keys, 0, 0, KEYS_BY_CONFIGURATION);
+	if (new->session_s == old.session_s)
+		return;
+	for (size_t i = 0; i < keys->peer_count; i++) {
+		struct session *session = keys->peers[i]->session;
+
+		if (!session || !session->greeted)
+			continue;
+		session_lifetime(session);
+		if (keys->peers[i]->attempt)
+			continue;
+		peer_rest(keys->peers[i]);
+		peer_dial(keys->peers[i]);
 	}
 }
 
 int keys_configure(struct keys *keys, const struct keys_config *config, struct error *error)
 {
+	const struct keys_lifetimes lifetimes = lifetimes_of(config);
 	struct plan plan = {0};
 	int result = -1;
 
@@ -436,11 +490,12 @@ int keys_configure(struct keys *keys, const struct keys_config *config, struct e
 	}
 	(void)snprintf(keys->site_name, sizeof(keys->site_name), "%s", config->site_name);
 	memcpy(keys->vtep, config->vtep, sizeof(keys->vtep));
-	keys->configured = true;
 	take_listeners(keys, &plan);
 	take_peers(keys, &plan);
 	tenants_free(&keys->tenants);
 	keys->tenants = plan.tenants;
+	take_lifetimes(keys, &lifetimes);
+	keys->configured = true;
 	keys_claim(keys);
 	for (size_t i = 0; i < keys->peer_count; i++)
 		peer_dial(keys->peers[i]);

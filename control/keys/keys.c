@@ -18,12 +18,11 @@ static const struct keys_times usual_times = {
 	.handshake_ms = 5000,
 	.keepalive_ms = 5000,
 	.dead_ms = 15000,
-	.backoff_ms = 1000,
-	.backoff_limit_ms = 30000,
+	.backoff_ms = 250,
+	.backoff_limit_ms = 5000,
 	.settled_ms = 10000,
-	/* At least every hour (ANSSI's IPsec note), with time for some attempts. */
-	.renew_ms = 55 * 60 * 1000,
 	.drain_ms = PONT_SA_DRAIN_S * 1000,
+	.drain_min_ms = PONT_SA_DRAIN_MIN_S * 1000,
 	.retry_ms = 5000,
 };
 
@@ -75,6 +74,21 @@ void keys_tell_session(
 	struct keys *keys, enum keys_step step, enum keys_reason reason, const struct peer *peer, const char *text)
 {
 	const struct keys_event event = {.step = step, .reason = reason, .peer = peer->name, .text = text};
+
+	if (keys->callbacks.event)
+		keys->callbacks.event(keys->callbacks.context, &event);
+}
+
+void keys_tell_sa(struct keys *keys, enum keys_step step, enum keys_reason reason, const struct book_sa *sa)
+{
+	const struct peer *peer = keys_peer(keys, sa->peer);
+	const struct keys_event event = {.step = step,
+		.reason = reason,
+		.peer = peer ? peer->name : "",
+		.direction = sa->direction,
+		.worker = sa->worker,
+		.vni = sa->vni,
+		.spi = sa->spi};
 
 	if (keys->callbacks.event)
 		keys->callbacks.event(keys->callbacks.context, &event);
@@ -176,8 +190,11 @@ static bool delete_batch(struct keys *keys)
 		keys_work_soon(keys, keys->times.retry_ms);
 		return false;
 	}
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
+		if (!due[i]->told)
+			keys_tell_sa(keys, KEYS_SA_DRAINED, due[i]->reason, due[i]);
 		book_drop(&keys->book, due[i]);
+	}
 	return true;
 }
 
@@ -193,6 +210,12 @@ void keys_delete_due(struct keys *keys)
 		return;
 	now = keys_now_ms();
 	keys_work_soon(keys, next->due_ms > now ? (unsigned int)(next->due_ms - now) + 1 : keys->times.retry_ms);
+}
+
+int keys_flush(struct keys *keys)
+{
+	keys_delete_due(keys);
+	return TAILQ_EMPTY(&keys->book.leaving) ? 0 : -1;
 }
 
 /* --- The dataplane --- */
@@ -219,8 +242,10 @@ static void dataplane_lost(struct keys *keys, const char *why)
 static int dataplane_booted(struct keys *keys, const struct keys_dataplane_facts *facts)
 {
 	for (size_t i = 0; i < keys->peer_count; i++)
-		for (size_t j = 0; j < keys->peers[i]->member_count; j++)
+		for (size_t j = 0; j < keys->peers[i]->member_count; j++) {
 			book_drop_list(&keys->book, &keys->peers[i]->members[j]->sas);
+			book_drop_list(&keys->book, &keys->peers[i]->members[j]->draining);
+		}
 	book_drop_list(&keys->book, &keys->unclaimed);
 	if (book_resize(&keys->book, facts->spi_slots) < 0) {
 		keys_audit(keys, "dataplane_unusable", NULL, "no memory for %u SPIs", facts->spi_slots);
@@ -298,6 +323,11 @@ void keys_dataplane(struct keys *keys, const struct pont_link_hello *hello)
 		dataplane_lost(keys, "the dataplane is gone");
 }
 
+bool keys_has_dataplane(const struct keys *keys)
+{
+	return keys->dataplane;
+}
+
 void keys_adopt(struct keys *keys, const struct pont_link_sa_stats *record)
 {
 	const struct book_sa values = {
@@ -307,6 +337,8 @@ void keys_adopt(struct keys *keys, const struct pont_link_sa_stats *record)
 		.sender = record->direction == PONT_SA_IN ? BOOK_SENDER_UNKNOWN : record->worker,
 		.vni = record->vni,
 		.spi = record->spi,
+		.expired = record->expired != 0,
+		.told = record->expired != 0,
 		.installed_ms = keys_now_ms() - record->age_ms,
 	};
 	const struct peer *peer = keys_peer(keys, record->peer);
@@ -323,6 +355,8 @@ void keys_adopt(struct keys *keys, const struct pont_link_sa_stats *record)
 				return;
 	}
 	(void)book_add(&keys->book, &keys->unclaimed, &values);
+	if (keys->configured)
+		keys_claim(keys);
 	keys_work_soon(keys, 0);
 }
 
@@ -338,13 +372,16 @@ static void work(evutil_socket_t fd, short what, void *context)
 	take_news(keys);
 	if (keys_running(keys))
 		keys_claim(keys);
-	if (keys->orphans)
-		offers_hurry_orphans(keys);
-	keys->orphans = false;
+	rollover_work(keys);
 	keys_delete_due(keys);
-	for (size_t i = 0; i < keys->peer_count; i++)
-		if (keys->peers[i]->session)
-			more = offers_pump(keys->peers[i]->session) || more;
+	for (size_t i = 0; i < keys->peer_count; i++) {
+		struct session *session = keys->peers[i]->session;
+
+		if (!session)
+			continue;
+		rollover_tell_using(session);
+		more = offers_pump(session) || more;
+	}
 	if (more || keys->changed)
 		keys_work_soon(keys, 0);
 	if (keys->members_changed) {
@@ -406,6 +443,8 @@ struct keys *keys_start_with(struct event_base *base, const struct identity *ide
 	keys->identity = identity;
 	keys->callbacks = *callbacks;
 	keys->times = *times;
+	keys->lifetimes =
+		(struct keys_lifetimes){PONT_SA_HARD_PACKETS, PONT_SA_HARD_BYTES, PONT_SA_HARD_S, PONT_SESSION_S_MAX};
 	keys->audit_tokens = KEYS_AUDIT_BURST;
 	keys->audit_refilled_ms = keys_now_ms();
 	book_init(&keys->book);

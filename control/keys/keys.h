@@ -153,13 +153,28 @@ int keys_configure(struct keys *keys, const struct keys_config *config, struct e
 /* The dataplane is there (workers, SPI slots, boot id from its HELLO) or gone (NULL). */
 void keys_dataplane(struct keys *keys, const struct pont_link_hello *hello);
 
+bool keys_has_dataplane(const struct keys *keys);
+
 /*
  * An SA found in the dataplane (the answer to SAS_GET), to be called for each of them after keys_dataplane() when
  * control was restarted and the dataplane was not: it goes on carrying traffic, its SPI is not given away again, and
- * it is deleted once replaced, or at once if its tenant is no longer stretched to that peer. SAs that are known
- * already are ignored.
+ * it is deleted once replaced, or at once if its tenant is no longer stretched to that peer. An outbound one says that
+ * both sites have had the tenant, and so they have until the peer says otherwise. SAs that are known already are
+ * ignored.
  */
 void keys_adopt(struct keys *keys, const struct pont_link_sa_stats *record);
+
+/*
+ * SAs have reached a limit, as the dataplane says: they are replaced, and what has expired is forgotten. May be called
+ * in the midst of the callbacks: it only takes notes.
+ */
+void keys_notices(struct keys *keys, const struct pont_link_sa_notices *notices);
+
+/* Replaces all SAs of a tenant (vni 0: of all) with a peer (0: with all), as if they were due. */
+void keys_renew(struct keys *keys, uint32_t vni, uint16_t peer);
+
+/* Deletes from the dataplane, before it returns, whatever has no more use. -1: not all of it could be deleted. */
+int keys_flush(struct keys *keys);
 
 /* Whether both sites have the tenant and name each other for it, as of the last exchange. */
 bool keys_is_member(const struct keys *keys, uint32_t vni, uint16_t peer);

@@ -39,6 +39,22 @@ static json_t *offer_list(const struct message_offer *offers, size_t count)
 	return list;
 }
 
+static json_t *sa_list(const struct message_sa *sas, size_t count)
+{
+	json_t *list = json_array();
+
+	for (size_t i = 0; list && i < count; i++) {
+		json_t *sa = json_pack("{s:I,s:I,s:I}", "vni", (json_int_t)sas[i].vni, "worker",
+			(json_int_t)sas[i].worker, "spi", (json_int_t)sas[i].spi);
+
+		if (json_array_append_new(list, sa) < 0) {
+			json_decref(list);
+			return NULL;
+		}
+	}
+	return list;
+}
+
 static json_t *build(const struct message *message)
 {
 	char boot_id[17];
@@ -46,9 +62,9 @@ static json_t *build(const struct message *message)
 	switch (message->type) {
 	case MESSAGE_HELLO:
 		(void)snprintf(boot_id, sizeof(boot_id), "%016" PRIx64, message->hello.boot_id);
-		return json_pack("{s:s,s:I,s:s,s:s,s:I}", "type", "hello", "version",
+		return json_pack("{s:s,s:I,s:s,s:s,s:I,s:I}", "type", "hello", "version",
 			(json_int_t)message->hello.version, "site", message->hello.site, "boot_id", boot_id, "workers",
-			(json_int_t)message->hello.workers);
+			(json_int_t)message->hello.workers, "lifetime", (json_int_t)message->hello.lifetime_s);
 	case MESSAGE_TENANTS:
 		return json_pack("{s:s,s:o,s:b}", "type", "tenants", "vnis", number_list(message->vnis, message->count),
 			"more", message->more ? 1 : 0);
@@ -58,6 +74,11 @@ static json_t *build(const struct message *message)
 		return json_pack("{s:s,s:o}", "type", "offers", "offers", offer_list(message->offers, message->count));
 	case MESSAGE_ACCEPTED:
 		return json_pack("{s:s,s:o}", "type", "accepted", "spis", number_list(message->spis, message->count));
+	case MESSAGE_USING:
+		return json_pack("{s:s,s:o,s:b}", "type", "using", "sas", sa_list(message->sas, message->count), "more",
+			message->more ? 1 : 0);
+	case MESSAGE_RENEW:
+		return json_pack("{s:s,s:o}", "type", "renew", "sas", sa_list(message->sas, message->count));
 	}
 	return NULL;
 }
@@ -126,21 +147,29 @@ static int unpack_error(char why[MESSAGE_ERROR_SIZE], const json_error_t *error)
 static int decode_hello(json_t *root, struct message *message, char why[MESSAGE_ERROR_SIZE])
 {
 	json_error_t error;
-	json_int_t version, workers;
+	json_int_t version, workers, lifetime;
 	const char *site, *boot_id;
 
-	if (json_unpack_ex(root, &error, JSON_STRICT, "{s:s,s:I,s:s,s:s,s:I}", "type", &site, "version", &version,
-		    "site", &site, "boot_id", &boot_id, "workers", &workers) < 0)
+	/* Whatever else another version says, it says its number. */
+	if (json_unpack_ex(root, &error, 0, "{s:I}", "version", &version) < 0)
 		return unpack_error(why, &error);
 	if (version < 1 || version > UINT32_MAX)
 		return refuse(why, "version is out of range");
+	message->hello.version = (uint32_t)version;
+	if (version != MESSAGE_VERSION)
+		return 0;
+	if (json_unpack_ex(root, &error, JSON_STRICT, "{s:s,s:I,s:s,s:s,s:I,s:I}", "type", &site, "version", &version,
+		    "site", &site, "boot_id", &boot_id, "workers", &workers, "lifetime", &lifetime) < 0)
+		return unpack_error(why, &error);
 	if (workers < 1 || workers > PONT_WORKERS_MAX)
 		return refuse(why, "workers is out of range");
 	if (!message_site_valid(site))
 		return refuse(why, "site is not a name");
 	if (parse_boot_id(boot_id, &message->hello.boot_id) < 0)
 		return refuse(why, "boot_id is not 16 hexadecimal digits");
-	message->hello.version = (uint32_t)version;
+	if (lifetime < PONT_SESSION_S_MIN || lifetime > PONT_SESSION_S_MAX)
+		return refuse(why, "lifetime is out of range");
+	message->hello.lifetime_s = (uint32_t)lifetime;
 	message->hello.workers = (uint16_t)workers;
 	(void)snprintf(message->hello.site, sizeof(message->hello.site), "%s", site);
 	return 0;
@@ -245,6 +274,62 @@ static int decode_offers(json_t *root, struct message *message, char why[MESSAGE
 	return 0;
 }
 
+static int decode_sa(json_t *item, struct message_sa *sa, char why[MESSAGE_ERROR_SIZE])
+{
+	json_error_t error;
+	json_int_t vni, worker, spi;
+
+	if (json_unpack_ex(item, &error, JSON_STRICT, "{s:I,s:I,s:I}", "vni", &vni, "worker", &worker, "spi", &spi) < 0)
+		return unpack_error(why, &error);
+	if (vni < PONT_VNI_MIN || vni > PONT_VNI_MAX)
+		return refuse(why, "vni of an SA is out of range");
+	if (worker < 0 || worker >= PONT_WORKERS_MAX)
+		return refuse(why, "worker of an SA is out of range");
+	if (spi < SPI_MIN || spi > UINT32_MAX)
+		return refuse(why, "spi of an SA is out of range");
+	*sa = (struct message_sa){.vni = (uint32_t)vni, .spi = (uint32_t)spi, .worker = (uint16_t)worker};
+	return 0;
+}
+
+static int decode_sas(json_t *list, struct message *message, char why[MESSAGE_ERROR_SIZE])
+{
+	json_t *item;
+	size_t i;
+
+	if (!json_is_array(list) || json_array_size(list) > MESSAGE_BATCH)
+		return refuse(why, "sas is not a list, or too long");
+	json_array_foreach (list, i, item) {
+		if (decode_sa(item, &message->sas[i], why) < 0)
+			return -1;
+	}
+	message->count = json_array_size(list);
+	return 0;
+}
+
+static int decode_using(json_t *root, struct message *message, char why[MESSAGE_ERROR_SIZE])
+{
+	json_error_t error;
+	const char *type;
+	json_t *list;
+	int more;
+
+	if (json_unpack_ex(root, &error, JSON_STRICT, "{s:s,s:o,s:b}", "type", &type, "sas", &list, "more", &more) < 0)
+		return unpack_error(why, &error);
+	message->more = more != 0;
+	return decode_sas(list, message, why);
+}
+
+static int decode_renew(json_t *root, struct message *message, char why[MESSAGE_ERROR_SIZE])
+{
+	json_error_t error;
+	const char *type;
+	json_t *list;
+
+	if (json_unpack_ex(root, &error, JSON_STRICT, "{s:s,s:o}", "type", &type, "sas", &list) < 0)
+		return unpack_error(why, &error);
+	return decode_sas(list, message, why);
+}
+
 static const struct {
 	const char *name;
 	enum message_type type;
@@ -255,6 +340,8 @@ static const struct {
 	{"withdraw", MESSAGE_WITHDRAW, decode_withdraw},
 	{"offers", MESSAGE_OFFERS, decode_offers},
 	{"accepted", MESSAGE_ACCEPTED, decode_accepted},
+	{"using", MESSAGE_USING, decode_using},
+	{"renew", MESSAGE_RENEW, decode_renew},
 };
 
 static int decode(json_t *root, struct message *message, char why[MESSAGE_ERROR_SIZE])

@@ -12,16 +12,15 @@
 #include "control/keys/state.h"
 
 enum {
-	/* Offers wait while the peer has this much left to read, bytes. */
-	BACKLOG_PAUSE = CHANNEL_BACKLOG_MAX / 4,
-	/* Inbound SAs for one worker of a peer that exist at once: sessions that break off early must not pile them up.
-	 */
+	/* Inbound SAs of one tenant for one worker of a peer that exist at once, draining ones included. */
 	GENERATIONS_MAX = 6,
+	/* Waits for one of them to leave. */
+	GENERATIONS_PAUSE_MS = 100,
 	/* Attempts to find an SPI that the dataplane finds free, too. */
 	SPI_ATTEMPTS = 8,
 };
 
-static int send_message(struct session *session, const struct message *message)
+int offers_send(struct session *session, const struct message *message)
 {
 	size_t length;
 	char *text = message_encode(message, &length);
@@ -49,8 +48,9 @@ void offers_greet(struct session *session)
 	message->hello.version = MESSAGE_VERSION;
 	message->hello.boot_id = keys->facts.boot_id;
 	message->hello.workers = keys->facts.workers;
+	message->hello.lifetime_s = keys->lifetimes.session_s;
 	memcpy(message->hello.site, keys->site_name, sizeof(message->hello.site));
-	(void)send_message(session, message);
+	(void)offers_send(session, message);
 	offers_send_tenants(session);
 }
 
@@ -66,7 +66,7 @@ void offers_send_tenants(struct session *session)
 		while (next < peer->member_count && message->count < MESSAGE_BATCH)
 			message->vnis[message->count++] = peer->members[next++]->vni;
 		message->more = next < peer->member_count;
-		if (send_message(session, message) < 0)
+		if (offers_send(session, message) < 0)
 			return;
 	} while (message->more);
 }
@@ -82,48 +82,68 @@ void offers_send_withdraw(struct session *session, const uint32_t *vnis, size_t 
 		memcpy(message->vnis, vnis, message->count * sizeof(*vnis));
 		vnis += message->count;
 		count -= message->count;
-		if (send_message(session, message) < 0)
+		if (offers_send(session, message) < 0)
 			return;
 	}
 }
 
-void offers_hurry_orphans(struct keys *keys)
+/* Takes an SA out at once. */
+static void revoke(struct peer *peer, struct book_sa *sa, enum keys_reason reason)
 {
-	struct book_sa *sa, *next;
-
-	for (sa = TAILQ_FIRST(&keys->book.draining); sa; sa = next) {
-		const struct peer *peer = keys_peer(keys, sa->peer);
-		const struct member *member = peer ? peer_member(peer, sa->vni) : NULL;
-
-		next = TAILQ_NEXT(sa, later);
-		if (!member || !member->remote)
-			book_hurry(&keys->book, sa);
-	}
+	keys_tell_sa(peer->keys, KEYS_SA_REVOKED, reason, sa);
+	sa->told = true;
+	book_retire(&peer->keys->book, sa);
 }
 
-void offers_drop_member(struct peer *peer, struct member *member)
+void offers_drop_member(struct peer *peer, struct member *member, enum keys_reason reason)
 {
 	struct keys *keys = peer->keys;
 	struct book_sa *sa;
 
-	if (member->remote) {
+	if (member->remote)
 		keys->members_changed = true;
-		keys->orphans = true;
-	}
 	member->remote = false;
 	member->wanted = 0;
 	member->waiting = 0;
 	while ((sa = LIST_FIRST(&member->sas)))
-		book_retire(&keys->book, sa, 0);
+		revoke(peer, sa, reason);
+	/* Those of a tenant that is not common any more need not drain. */
+	while ((sa = LIST_FIRST(&member->draining))) {
+		keys_tell_sa(keys, KEYS_SA_REVOKED, reason, sa);
+		sa->told = true;
+		book_hurry(&keys->book, sa);
+	}
 	keys_work_soon(keys, 0);
 }
 
-void offers_want(struct session *session, struct member *member)
+void offers_want(struct session *session, struct member *member, enum keys_reason reason)
 {
 	member->wanted = (uint16_t)((1u << session->hello.workers) - 1);
 	member->waiting = 0;
+	memset(member->why, reason, sizeof(member->why));
 	session->cursor = 0;
 	keys_work_soon(session->keys, 0);
+}
+
+void offers_want_one(struct session *session, struct member *member, uint16_t sender, enum keys_reason reason)
+{
+	uint16_t bit = (uint16_t)(1u << sender);
+
+	/* One that is under way already will do. */
+	if (!session->listed || !member->remote || sender >= session->hello.workers ||
+		((member->wanted | member->waiting) & bit))
+		return;
+	member->wanted |= bit;
+	member->why[sender] = (uint8_t)reason;
+	session->cursor = 0;
+	keys_work_soon(session->keys, 0);
+}
+
+void offers_drain(struct keys *keys, struct member *member, struct book_sa *sa, enum keys_reason reason)
+{
+	sa->reason = (uint8_t)reason;
+	book_drain(&keys->book, sa, &member->draining, keys->times.drain_ms);
+	keys_work_soon(keys, keys->times.drain_ms);
 }
 
 static int receive_hello(struct session *session, const struct message *message, char why[CHANNEL_TEXT_SIZE])
@@ -142,6 +162,7 @@ static int receive_hello(struct session *session, const struct message *message,
 	}
 	session->greeted = true;
 	session->hello = message->hello;
+	session_lifetime(session);
 	memcpy(peer->remote_site, message->hello.site, sizeof(peer->remote_site));
 	return 0;
 }
@@ -151,20 +172,6 @@ static int compare_vnis(const void *a, const void *b)
 	uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
 
 	return (left > right) - (left < right);
-}
-
-/* Inbound SAs whose sending worker the peer no longer has will never be replaced. */
-static void drain_vanished_workers(struct session *session, struct member *member)
-{
-	struct keys *keys = session->keys;
-	struct book_sa *sa, *next;
-
-	for (sa = LIST_FIRST(&member->sas); sa; sa = next) {
-		next = LIST_NEXT(sa, same);
-		if (sa->direction == PONT_SA_IN && sa->sender != BOOK_SENDER_UNKNOWN &&
-			sa->sender >= session->hello.workers)
-			book_retire(&keys->book, sa, keys->times.drain_ms);
-	}
 }
 
 /* The peer's list is complete: it replaces the one before. */
@@ -190,16 +197,14 @@ static void apply_list(struct session *session)
 		bool had = member->remote;
 
 		if (!peer_remote_has(peer, member->vni)) {
-			offers_drop_member(peer, member);
+			offers_drop_member(peer, member, KEYS_BY_PEER);
 			continue;
 		}
 		if (!had)
 			session->keys->members_changed = true;
 		member->remote = true;
-		if (first)
-			drain_vanished_workers(session, member);
 		if (first || !had)
-			offers_want(session, member);
+			offers_want(session, member, first ? KEYS_BY_SESSION : KEYS_BY_CONFIGURATION);
 	}
 	keys_work_soon(session->keys, 0);
 }
@@ -243,7 +248,7 @@ static int receive_withdraw(struct session *session, const struct message *messa
 
 		forget_remote(peer, message->vnis[i]);
 		if (member)
-			offers_drop_member(peer, member);
+			offers_drop_member(peer, member, KEYS_BY_PEER);
 	}
 	return 0;
 }
@@ -255,6 +260,30 @@ static enum schedule_direction direction_to(const struct session *session, bool 
 	bool from_initiator = channel_is_initiator(session->channel) != inbound;
 
 	return from_initiator ? SCHEDULE_FROM_INITIATOR : SCHEDULE_FROM_RESPONDER;
+}
+
+/* A part of a limit, in thousandths. */
+static uint64_t share(uint64_t limit, uint32_t thousandths)
+{
+	uint64_t part = limit / 1000 * thousandths + limit % 1000 * thousandths / 1000;
+
+	return part > 0 ? part : 1;
+}
+
+/* SAs made together must not be due together: soft limits are 75 to 80 % of the hard ones. */
+static struct pont_link_lifetime lifetime(const struct keys *keys)
+{
+	const struct keys_lifetimes *hard = &keys->lifetimes;
+	uint32_t soft = 750 + randombytes_uniform(51);
+
+	return (struct pont_link_lifetime){
+		.soft_packets = share(hard->sa_packets, soft),
+		.hard_packets = hard->sa_packets,
+		.soft_bytes = share(hard->sa_bytes, soft),
+		.hard_bytes = hard->sa_bytes,
+		.soft_ms = hard->sa_s * soft,
+		.hard_ms = hard->sa_s * 1000,
+	};
 }
 
 static void derive_in(struct session *session, const struct book_sa *sa, struct pont_link_sa_in *out)
@@ -272,6 +301,7 @@ static void derive_in(struct session *session, const struct book_sa *sa, struct 
 	out->vni = sa->vni;
 	out->peer = sa->peer;
 	out->worker = sa->worker;
+	out->lifetime = lifetime(session->keys);
 	schedule_derive(channel_root(session->channel), &which, tenant ? tenant->psk : NULL, out->key, out->salt);
 }
 
@@ -291,24 +321,34 @@ static void derive_out(struct session *session, const struct message_offer *offe
 	out->worker = offer->worker;
 	out->spi = offer->spi;
 	out->source_port = offer->source_port;
+	out->lifetime = lifetime(session->keys);
 	schedule_derive(channel_root(session->channel), &which, tenant ? tenant->psk : NULL, out->key, out->salt);
 }
 
-/* Sessions that never came as far as accepting leave SAs behind; the oldest of them make room. */
-static void limit_generations(struct keys *keys, struct member *member, uint16_t sender)
+/*
+ * Whether there may be another inbound SA for this worker. If there are too many, the oldest one that has drained for
+ * a while already makes room; if there is none, the new one has to wait.
+ */
+static bool room_for_one(struct keys *keys, struct member *member, uint16_t sender)
 {
+	uint64_t now = keys_now_ms();
 	struct book_sa *sa, *oldest = NULL;
 	unsigned int count = 0;
 
-	LIST_FOREACH (sa, &member->sas, same) {
-		if (sa->direction != PONT_SA_IN || sa->sender != sender)
+	LIST_FOREACH (sa, &member->sas, same)
+		count += sa->direction == PONT_SA_IN && sa->sender == sender;
+	LIST_FOREACH (sa, &member->draining, same) {
+		if (sa->sender != sender)
 			continue;
 		count++;
-		if (!sa->accepted && (!oldest || sa->serial < oldest->serial))
-			oldest = sa;
+		oldest = sa; /* the newest is first */
 	}
-	if (count >= GENERATIONS_MAX && oldest)
-		book_retire(&keys->book, oldest, keys->times.drain_ms);
+	if (count < GENERATIONS_MAX)
+		return true;
+	if (!oldest || now - oldest->retired_ms < keys->times.drain_min_ms)
+		return false;
+	book_hurry(&keys->book, oldest);
+	return true;
 }
 
 /* Enters a new inbound SA into the book, before it is installed; NULL if there is no free SPI or no memory. */
@@ -322,6 +362,8 @@ static struct book_sa *reserve(struct session *session, struct member *member, u
 		.sender = sender,
 		.vni = member->vni,
 		.spi = book_pick_spi(&keys->book),
+		.reason = member->why[sender],
+		.session = session->number,
 		.installed_ms = keys_now_ms(),
 	};
 	struct book_sa *sa;
@@ -367,6 +409,7 @@ struct batch {
 	struct book_sa *sa[MESSAGE_BATCH];
 	size_t count;
 	bool full_book;                          /* it ends where the SPIs do */
+	bool crowded;                            /* something has to wait until older SAs have drained */
 	uint16_t source_ports[PONT_WORKERS_MAX]; /* by owner, 0: any */
 };
 
@@ -376,8 +419,8 @@ static uint16_t any_source_port(void)
 			  randombytes_uniform(PONT_UDP_SOURCE_PORT_MAX - PONT_UDP_SOURCE_PORT_MIN + 1));
 }
 
-static void add_offer(
-	struct message *message, const struct batch *batch, struct member *member, const struct book_sa *sa)
+static void add_offer(struct session *session, struct message *message, const struct batch *batch,
+	struct member *member, const struct book_sa *sa)
 {
 	uint16_t wanted = batch->source_ports[sa->worker];
 	struct message_offer *offer = &message->offers[message->count++];
@@ -388,6 +431,7 @@ static void add_offer(
 	offer->source_port = wanted >= PONT_UDP_SOURCE_PORT_MIN ? wanted : any_source_port();
 	member->wanted &= (uint16_t) ~(1u << sa->sender);
 	member->waiting |= (uint16_t)(1u << sa->sender);
+	keys_tell_sa(session->keys, KEYS_SA_OFFERED, sa->reason, sa);
 }
 
 /* Reserves the next SAs to offer. */
@@ -405,7 +449,10 @@ static void collect(struct session *session, struct batch *batch)
 				continue;
 			if (batch->count == MESSAGE_BATCH)
 				return;
-			limit_generations(session->keys, member, worker);
+			if (!room_for_one(session->keys, member, worker)) {
+				batch->crowded = true;
+				continue;
+			}
 			sa = reserve(session, member, worker);
 			if (!sa) {
 				batch->full_book = true;
@@ -432,7 +479,7 @@ static size_t install_batch(struct session *session, struct batch *batch, struct
 	sodium_memzero(in, batch->count * sizeof(*in));
 	if (result == 0) {
 		for (size_t i = 0; i < batch->count; i++)
-			add_offer(message, batch, batch->member[i], batch->sa[i]);
+			add_offer(session, message, batch, batch->member[i], batch->sa[i]);
 		return 0;
 	}
 	/* The batch was undone as a whole. Which one was it? */
@@ -442,7 +489,7 @@ static size_t install_batch(struct session *session, struct batch *batch, struct
 		book_drop(&keys->book, batch->sa[i]);
 		batch->sa[i] = keys->dataplane ? install_alone(session, batch->member[i], sender, error) : NULL;
 		if (batch->sa[i])
-			add_offer(message, batch, batch->member[i], batch->sa[i]);
+			add_offer(session, message, batch, batch->member[i], batch->sa[i]);
 		else
 			refused++;
 	}
@@ -467,14 +514,14 @@ bool offers_pump(struct session *session)
 	struct error error;
 	size_t refused;
 
-	if (!session->listed || !keys->dataplane || channel_state(session->channel) != CHANNEL_UP)
+	if (!session->listed || !session->used || !keys->dataplane || channel_state(session->channel) != CHANNEL_UP)
 		return false;
 	if (session->pause_until > keys_now_ms()) {
 		keys_work_soon(keys, keys->times.retry_ms);
 		return false;
 	}
 	/* The channel says when it has drained. */
-	if (channel_backlog(session->channel) > BACKLOG_PAUSE)
+	if (channel_backlog(session->channel) > OFFERS_BACKLOG_PAUSE)
 		return false;
 	collect(session, &batch);
 	if (batch.count > 0) {
@@ -484,7 +531,7 @@ bool offers_pump(struct session *session)
 		refused = install_batch(session, &batch, message, &error);
 		if (message->count > 0) {
 			keys_audit(keys, "sas_installed", peer, "%zu inbound", message->count);
-			(void)send_message(session, message);
+			(void)offers_send(session, message);
 		}
 		if (refused > 0 && keys->dataplane) {
 			keys_audit(keys, "sas_refused", peer, "%zu inbound: %s", refused, error.text);
@@ -497,7 +544,13 @@ bool offers_pump(struct session *session)
 		pause_offers(session);
 		return false;
 	}
-	return session->cursor < peer->member_count;
+	if (session->cursor < peer->member_count)
+		return true;
+	if (batch.crowded) {
+		session->cursor = 0;
+		keys_work_soon(keys, GENERATIONS_PAUSE_MS);
+	}
+	return false;
 }
 
 /* The peer seals with this one now: its predecessors need only what is under way. */
@@ -507,7 +560,6 @@ static void accept_one(struct session *session, uint32_t spi)
 	struct book_sa *accepted = book_find_in(&keys->book, spi);
 	struct book_sa *sa, *next;
 	struct member *member;
-	bool settled;
 
 	/* Withdrawn meanwhile, or replaced: nothing follows from it. */
 	if (!accepted || accepted->gone || accepted->peer != session->peer->number)
@@ -515,15 +567,14 @@ static void accept_one(struct session *session, uint32_t spi)
 	member = peer_member(session->peer, accepted->vni);
 	if (!member || accepted->sender == BOOK_SENDER_UNKNOWN)
 		return;
+	if (!accepted->accepted)
+		keys_tell_sa(keys, KEYS_SA_SWITCHED, accepted->reason, accepted);
 	accepted->accepted = true;
 	member->waiting &= (uint16_t) ~(1u << accepted->sender);
-	settled = member->waiting == 0 && member->wanted == 0;
 	for (sa = LIST_FIRST(&member->sas); sa; sa = next) {
 		next = LIST_NEXT(sa, same);
-		if (sa->direction != PONT_SA_IN || sa->serial >= accepted->serial)
-			continue;
-		if (sa->sender == accepted->sender || (settled && sa->sender == BOOK_SENDER_UNKNOWN))
-			book_retire(&keys->book, sa, keys->times.drain_ms);
+		if (sa->direction == PONT_SA_IN && sa->sender == accepted->sender && sa->serial < accepted->serial)
+			offers_drain(keys, member, sa, accepted->reason);
 	}
 }
 
@@ -589,11 +640,19 @@ static int choose_offers(
 	return 0;
 }
 
+/* Why the peer has made a new one: the first of a session is the session's, others follow when one was due. */
+static enum keys_reason reason_out(const struct session *session, const struct book_sa *previous)
+{
+	if (!previous || previous->session != session->number)
+		return KEYS_BY_SESSION;
+	return previous->asked ? previous->reason : KEYS_BY_PEER;
+}
+
 /* The record of an outbound SA that is in use now, in place of its predecessor. */
 static void record_out(struct session *session, struct member *member, const struct message_offer *offer)
 {
 	struct keys *keys = session->keys;
-	const struct book_sa values = {
+	struct book_sa values = {
 		.direction = PONT_SA_OUT,
 		.peer = session->peer->number,
 		.worker = offer->worker,
@@ -601,16 +660,26 @@ static void record_out(struct session *session, struct member *member, const str
 		.source_port = offer->source_port,
 		.vni = offer->vni,
 		.spi = offer->spi,
+		.session = session->number,
 		.installed_ms = keys_now_ms(),
 	};
-	struct book_sa *sa, *next;
+	struct book_sa *sa, *next, *previous = NULL;
 
+	LIST_FOREACH (sa, &member->sas, same)
+		if (sa->direction == PONT_SA_OUT && sa->worker == offer->worker)
+			previous = sa;
+	values.reason = (uint8_t)reason_out(session, previous);
 	for (sa = LIST_FIRST(&member->sas); sa; sa = next) {
 		next = LIST_NEXT(sa, same);
-		if (sa->direction == PONT_SA_OUT && sa->worker == offer->worker)
-			book_drop(&keys->book, sa);
+		if (sa->direction != PONT_SA_OUT || sa->worker != offer->worker)
+			continue;
+		if (!sa->told)
+			keys_tell_sa(keys, KEYS_SA_DRAINED, values.reason, sa);
+		book_drop(&keys->book, sa);
 	}
-	(void)book_add(&keys->book, &member->sas, &values);
+	sa = book_add(&keys->book, &member->sas, &values);
+	if (sa)
+		keys_tell_sa(keys, KEYS_SA_SWITCHED, sa->reason, sa);
 }
 
 static int receive_offers(struct session *session, const struct message *message, char why[CHANNEL_TEXT_SIZE])
@@ -652,7 +721,7 @@ static int receive_offers(struct session *session, const struct message *message
 	sodium_memzero(out, offers.count * sizeof(*out));
 	if (answer->count > 0) {
 		keys_audit(keys, "sas_installed", session->peer, "%zu outbound", answer->count);
-		(void)send_message(session, answer);
+		(void)offers_send(session, answer);
 	}
 	if (refused == 0)
 		return 0;
@@ -668,8 +737,9 @@ int offers_receive(struct session *session, const struct message *message, char 
 		(void)snprintf(why, CHANNEL_TEXT_SIZE, "the first message is not a hello");
 		return -1;
 	}
-	if (!session->listed && (message->type == MESSAGE_OFFERS || message->type == MESSAGE_ACCEPTED)) {
-		(void)snprintf(why, CHANNEL_TEXT_SIZE, "offers before the list of tenants");
+	if (!session->listed && message->type != MESSAGE_HELLO && message->type != MESSAGE_TENANTS &&
+		message->type != MESSAGE_WITHDRAW) {
+		(void)snprintf(why, CHANNEL_TEXT_SIZE, "SAs before the list of tenants");
 		return -1;
 	}
 	switch (message->type) {
@@ -683,6 +753,10 @@ int offers_receive(struct session *session, const struct message *message, char 
 		return receive_offers(session, message, why);
 	case MESSAGE_ACCEPTED:
 		return receive_accepted(session, message);
+	case MESSAGE_USING:
+		return rollover_receive_using(session, message, why);
+	case MESSAGE_RENEW:
+		return rollover_receive_renew(session, message);
 	}
 	(void)snprintf(why, CHANNEL_TEXT_SIZE, "unknown message");
 	return -1;

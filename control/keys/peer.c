@@ -40,6 +40,7 @@ void peer_free(struct peer *peer)
 	peer_hang_up(peer, "the peer is not configured any more");
 	for (size_t i = 0; i < peer->member_count; i++) {
 		book_drop_list(&peer->keys->book, &peer->members[i]->sas);
+		book_drop_list(&peer->keys->book, &peer->members[i]->draining);
 		free(peer->members[i]);
 	}
 	free(peer->members);
@@ -128,10 +129,13 @@ static unsigned int jitter(unsigned int ms)
 	return ms / 2 + randombytes_uniform(ms - ms / 2 + 1);
 }
 
-/* Until the session has to be replaced by a fresh one, a tenth of its life sooner or later. */
+/*
+ * Until the session has to be replaced by a fresh one: at 70 to 75 % of its life, a little before its SAs are due for
+ * their age, and with time left for some attempts.
+ */
 static unsigned int until_renewal(const struct peer *peer)
 {
-	unsigned int life = peer->keys->times.renew_ms - randombytes_uniform(peer->keys->times.renew_ms / 10 + 1);
+	unsigned int life = session_lifetime_ms(peer->session) / 1000 * (700 + randombytes_uniform(51));
 	uint64_t age = keys_now_ms() - peer->session->up_ms;
 
 	return age < life ? (unsigned int)(life - age) : 0;

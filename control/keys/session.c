@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* From a connection to a session: who it is, whether it is wanted, what replaces what. */
+#include <event2/event.h>
 #include <sodium.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,7 @@ static struct session *session_new(struct keys *keys, struct peer *peer, struct 
 	if (!session)
 		return NULL;
 	session->keys = keys;
+	session->number = ++keys->session_number;
 	session->peer = peer;
 	session->neighbour = neighbour;
 	LIST_INSERT_HEAD(&keys->sessions, session, entry);
@@ -58,10 +60,42 @@ static void session_free(struct session *session)
 	if (peer && peer->attempt == session)
 		peer->attempt = NULL;
 	LIST_REMOVE(session, entry);
+	if (session->expiry)
+		event_free(session->expiry);
 	channel_close(session->channel);
 	seen_clear(&session->seen);
 	free(session->list);
 	free(session);
+}
+
+unsigned int session_lifetime_ms(const struct session *session)
+{
+	unsigned int own = session->keys->lifetimes.session_s;
+
+	return 1000 * (session->greeted && session->hello.lifetime_s < own ? session->hello.lifetime_s : own);
+}
+
+/* No key is derived from it any more. What it has brought goes on until the ends of the SAs' own lives. */
+static void on_expiry(evutil_socket_t fd, short what, void *context)
+{
+	struct session *session = context;
+
+	(void)fd;
+	(void)what;
+	session->expired = true;
+	session_end(session, "its lifetime is over, and no fresh handshake has replaced it", true);
+}
+
+void session_lifetime(struct session *session)
+{
+	uint64_t age = keys_now_ms() - session->up_ms, life = session_lifetime_ms(session);
+	uint64_t left = age < life ? life - age : 0;
+	const struct timeval delay = {.tv_sec = (time_t)(left / 1000), .tv_usec = (suseconds_t)(left % 1000) * 1000};
+
+	if (!session->expiry)
+		session->expiry = evtimer_new(session->keys->base, on_expiry, session);
+	if (!session->expiry || event_add(session->expiry, &delay) < 0)
+		channel_abandon(session->channel, "no memory for the end of its lifetime");
 }
 
 /* An end before the session was up. */
@@ -100,7 +134,8 @@ void session_end(struct session *session, const char *why, bool failed)
 	if (session->up) {
 		keys_audit(keys, "session_down", peer, "%s", why);
 		keys_tell_session(keys, KEYS_SESSION_ENDED,
-			failed                ? KEYS_BY_FAILURE
+			session->expired      ? KEYS_BY_TIME
+			: failed              ? KEYS_BY_FAILURE
 			: session->superseded ? KEYS_BY_SESSION
 					      : KEYS_BY_CONFIGURATION,
 			peer, why);
@@ -183,7 +218,9 @@ static void on_up(void *context, struct channel *channel)
 		endpoint_text(channel_remote(channel), remote));
 	keys_audit(session->keys, "session_up", peer, "%s", text);
 	keys_tell_session(session->keys, KEYS_SESSION_STARTED, KEYS_BY_SESSION, peer, text);
+	session_lifetime(session);
 	offers_greet(session);
+	rollover_tell_using(session);
 	peer_dial(peer);
 }
 

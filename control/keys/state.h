@@ -31,6 +31,8 @@ enum {
 	KEYS_KNOCKS_MAX = 8,
 	/* Audit records about strangers and failed handshakes: this many at once, then one a second. */
 	KEYS_AUDIT_BURST = 20,
+	/* Lists wait while the peer has this much left to read, bytes. */
+	OFFERS_BACKLOG_PAUSE = CHANNEL_BACKLOG_MAX / 4,
 };
 
 struct tenant {
@@ -46,10 +48,12 @@ struct tenants {
 
 struct member {
 	uint32_t vni;
-	bool remote;      /* the peer has the tenant too and names this site for it */
-	uint16_t wanted;  /* bit per worker of the peer: to be offered an SA */
-	uint16_t waiting; /* bit per worker of the peer: offered, not yet accepted */
+	bool remote;                   /* the peer has the tenant too and names this site for it */
+	uint16_t wanted;               /* bit per worker of the peer: to be offered an SA */
+	uint16_t waiting;              /* bit per worker of the peer: offered, not yet accepted */
+	uint8_t why[PONT_WORKERS_MAX]; /* enum keys_reason of those wanted */
 	struct book_list sas;
+	struct book_list draining; /* replaced inbound ones, the newest first */
 };
 
 struct session {
@@ -63,10 +67,16 @@ struct session {
 	bool up;
 	bool superseded; /* a newer one took its place here, and will soon at the peer: what it still says is old */
 	uint64_t up_ms;
+	uint64_t number;      /* counts the sessions of this process */
+	struct event *expiry; /* the end of its lifetime */
+	bool expired;
 
-	bool greeted;   /* the peer's hello has come */
-	bool listed;    /* the peer's list of tenants is complete */
-	uint32_t *list; /* tenants of the list that is coming in, PONT_TENANTS_MAX */
+	bool greeted;        /* the peer's hello has come */
+	bool listed;         /* the peer's list of tenants is complete */
+	bool used;           /* and so is its list of SAs that it seals with */
+	bool told_used;      /* this site's list was sent to its end */
+	size_t using_cursor; /* member to look at next for that list */
+	uint32_t *list;      /* tenants of the list that is coming in, PONT_TENANTS_MAX */
 	size_t list_count;
 	struct message_hello hello;
 	struct seen seen;
@@ -120,6 +130,7 @@ struct keys {
 	const struct identity *identity;
 	struct keys_callbacks callbacks;
 	struct keys_times times;
+	struct keys_lifetimes lifetimes; /* without zeros */
 
 	bool configured;
 	bool dataplane;       /* it is there */
@@ -127,7 +138,7 @@ struct keys {
 	bool changed;         /* news about the dataplane came during such a callback: */
 	bool changed_present; /* it is there, with changed_facts */
 	bool members_changed;
-	bool orphans; /* members were dropped whose SAs may be draining */
+	bool due; /* some SA is */
 	char site_name[PONT_NAME_SIZE];
 	struct pont_address vtep[2];
 	struct listener *listener[2];
@@ -136,6 +147,7 @@ struct keys {
 	size_t peer_count;
 
 	struct session_list sessions;
+	uint64_t session_number; /* of the last one */
 	uint64_t stranger_failures;
 	unsigned int strangers; /* sessions with stranger set */
 
@@ -166,6 +178,7 @@ __attribute__((format(printf, 4, 5))) void keys_audit(
 /* The event callback. */
 void keys_tell_session(
 	struct keys *keys, enum keys_step step, enum keys_reason reason, const struct peer *peer, const char *text);
+void keys_tell_sa(struct keys *keys, enum keys_step step, enum keys_reason reason, const struct book_sa *sa);
 /* Runs the work event within delay_ms. */
 void keys_work_soon(struct keys *keys, unsigned int delay_ms);
 /* The install callback; ENOTCONN while there is no dataplane. */
@@ -210,6 +223,10 @@ void peer_hang_up(struct peer *peer, const char *why);
 int session_dial(struct peer *peer, struct error *error);
 void session_accept(void *context, int fd, const struct endpoint *remote);
 void session_set_stranger(struct session *session, bool stranger);
+/* The peer's hello is there: the lifetime of both is known. Also when it was configured anew. */
+void session_lifetime(struct session *session);
+/* The smaller lifetime of both sites, as far as that is known. */
+unsigned int session_lifetime_ms(const struct session *session);
 /* Ends a session: audit, closed, freed. failed: counts as a failure. */
 void session_end(struct session *session, const char *why, bool failed);
 
@@ -223,11 +240,24 @@ bool offers_pump(struct session *session);
 /* Tells the peer which tenants it shares (all of them), or which ones no longer. */
 void offers_send_tenants(struct session *session);
 void offers_send_withdraw(struct session *session, const uint32_t *vnis, size_t count);
-/* Draining SAs of tenants that are not common any more need not drain. */
-void offers_hurry_orphans(struct keys *keys);
+/* Sends a message; -1: the channel is given up. */
+int offers_send(struct session *session, const struct message *message);
 /* The tenant is no longer common: its SAs leave. */
-void offers_drop_member(struct peer *peer, struct member *member);
-/* A common member needs SAs from every worker of the peer. */
-void offers_want(struct session *session, struct member *member);
+void offers_drop_member(struct peer *peer, struct member *member, enum keys_reason reason);
+/* A common member needs SAs from every worker of the peer, or from one. */
+void offers_want(struct session *session, struct member *member, enum keys_reason reason);
+void offers_want_one(struct session *session, struct member *member, uint16_t sender, enum keys_reason reason);
+/* The peer does not seal with an inbound SA any more: it is kept for what is under way. */
+void offers_drain(struct keys *keys, struct member *member, struct book_sa *sa, enum keys_reason reason);
+
+/* rollover.c */
+/* Sends what there is to send of the list of SAs that this site seals with. */
+void rollover_tell_using(struct session *session);
+int rollover_receive_using(struct session *session, const struct message *message, char why[CHANNEL_TEXT_SIZE]);
+int rollover_receive_renew(struct session *session, const struct message *message);
+/* Looks after SAs that are due. */
+void rollover_work(struct keys *keys);
+/* Every SA of a tenant (0: all) with a peer (0: all) is due. */
+void rollover_all(struct keys *keys, uint32_t vni, uint16_t peer, enum keys_reason reason);
 
 #endif

@@ -13,8 +13,8 @@ struct keys_times {
 	unsigned int backoff_ms;       /* before the second attempt to dial; the first is at once */
 	unsigned int backoff_limit_ms; /* it doubles up to here; the wait is a random 50 to 100 % of it */
 	unsigned int settled_ms;       /* a session that was up this long is dialled again at once */
-	unsigned int renew_ms;         /* age at which a session is replaced by a fresh one, or a little earlier */
 	unsigned int drain_ms;         /* a replaced inbound SA goes on opening */
+	unsigned int drain_min_ms;     /* at least, if newer ones need its place */
 	unsigned int retry_ms;         /* before SAs that could not be installed are offered again */
 };
 

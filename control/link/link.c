@@ -143,19 +143,35 @@ static int take(struct link *link)
 	return -1;
 }
 
-/* Takes messages until one other than DENIED comes. As take(), but waits; 0: time is over. */
+/* Passes a message on that came unasked; false if it is not of that kind. */
+static bool pass_on(struct link *link, int type)
+{
+	const struct pont_link_denied *denied = (const void *)link->message;
+	const struct pont_link_sa_notices *notices = (const void *)link->message;
+
+	switch (type) {
+	case PONT_LINK_DENIED:
+		if (denied->header.length == sizeof(*denied))
+			link->callbacks.denied(link->callbacks.context, denied);
+		return true;
+	case PONT_LINK_SA_NOTICES:
+		if (notices->header.length == sizeof(*notices) && notices->count <= PONT_LINK_NOTICES_MAX &&
+			link->callbacks.notices != NULL)
+			link->callbacks.notices(link->callbacks.context, notices);
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Takes messages until one comes that was asked for. As take(), but waits; 0: time is over. */
 static int await(struct link *link, int64_t deadline)
 {
 	for (;;) {
 		int type = take(link);
 
-		if (type == PONT_LINK_DENIED) {
-			const struct pont_link_denied *denied = (const void *)link->message;
-
-			if (denied->header.length == sizeof(*denied))
-				link->callbacks.denied(link->callbacks.context, denied);
+		if (type > 0 && pass_on(link, type))
 			continue;
-		}
 		if (type != 0)
 			return type;
 		if (!wait_for(link, POLLIN, deadline))
@@ -255,16 +271,15 @@ static void on_readable(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	(void)what;
 	while (link->fd >= 0 && (type = take(link)) > 0) {
-		const struct pont_link_denied *denied = (const void *)link->message;
-
-		if (!link->open && type == PONT_LINK_HELLO) {
+		if (link->open) {
+			/* Else a late answer to a question given up; nobody waits for it. */
+			(void)pass_on(link, type);
+		} else if (type == PONT_LINK_HELLO) {
 			greet(link);
-		} else if (link->open && type == PONT_LINK_DENIED && denied->header.length == sizeof(*denied)) {
-			link->callbacks.denied(link->callbacks.context, denied);
-		} else if (!link->open) {
+		} else {
 			complain(link, "first message is not HELLO");
 			lose(link);
-		} /* else: a late answer to a question given up; nobody waits for it */
+		}
 	}
 }
 

@@ -21,6 +21,8 @@ struct link_callbacks {
 	void (*up)(void *context, const struct pont_link_hello *hello);
 	void (*down)(void *context);
 	void (*denied)(void *context, const struct pont_link_denied *denied);
+	/* SAs have reached a limit. Comes in the midst of the functions below too: must not call them. May be NULL. */
+	void (*notices)(void *context, const struct pont_link_sa_notices *notices);
 };
 
 /* path: Unix socket of the dataplane, retried every second while it is not there. */

@@ -47,6 +47,15 @@ static uint32_t number(const json_t *object, const char *name, uint32_t otherwis
 	return value != NULL ? (uint32_t)json_number_value(value) : otherwise;
 }
 
+static uint64_t long_number(const json_t *object, const char *name, uint64_t otherwise)
+{
+	const json_t *value = json_object_get(object, name);
+
+	if (json_is_integer(value))
+		return (uint64_t)json_integer_value(value);
+	return value != NULL ? (uint64_t)json_number_value(value) : otherwise;
+}
+
 static const char *string(const json_t *object, const char *name)
 {
 	return json_string_value(json_object_get(object, name));
@@ -420,10 +429,21 @@ static void read_tenants(struct reader *reader, const json_t *tenants)
 	sort_tenants(reader);
 }
 
+static void read_keys(struct reader *reader, const json_t *keys)
+{
+	const json_t *sa = json_object_get(keys, "sa_lifetime");
+
+	reader->document->sa_s = number(sa, "seconds", PONT_SA_HARD_S);
+	reader->document->sa_bytes = long_number(sa, "bytes", PONT_SA_HARD_BYTES);
+	reader->document->sa_packets = long_number(sa, "packets", PONT_SA_HARD_PACKETS);
+	reader->document->session_s = number(keys, "session_lifetime_seconds", PONT_SESSION_S_MAX);
+}
+
 static void read_all(struct reader *reader)
 {
 	const json_t *json = reader->document->json;
 
+	read_keys(reader, json_object_get(json, "keys"));
 	read_site(reader, json_object_get(json, "site"));
 	read_fence(reader, json_object_get(json, "fence"));
 	read_peers(reader, json_object_get(json, "peers"));

@@ -66,6 +66,9 @@ struct document {
 	size_t peer_count;
 	struct document_tenant *tenants;
 	size_t tenant_count;
+	/* Hard limits of an SA, and of a session. */
+	uint64_t sa_packets, sa_bytes;
+	uint32_t sa_s, session_s;
 	const struct document_tenant **by_vni; /* the same, ascending by VNI */
 };
 

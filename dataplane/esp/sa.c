@@ -5,18 +5,63 @@
 
 #include <rte_cycles.h>
 
+/* Time is looked at every few milliseconds: an SA ends this much early, so that it is never late. */
+enum { TIME_MARGIN_MS = 10 };
+
+static uint64_t or_limit(uint64_t value, uint64_t limit)
+{
+	return value != 0 ? value : limit;
+}
+
+bool sa_lifetime_valid(const struct pont_link_lifetime *lifetime)
+{
+	uint64_t packets = or_limit(lifetime->hard_packets, PONT_SA_HARD_PACKETS);
+	uint64_t bytes = or_limit(lifetime->hard_bytes, PONT_SA_HARD_BYTES);
+	uint64_t ms = or_limit(lifetime->hard_ms, PONT_SA_HARD_S * 1000);
+
+	return packets <= PONT_SA_HARD_PACKETS && lifetime->soft_packets <= packets && bytes <= PONT_SA_HARD_BYTES &&
+	       lifetime->soft_bytes <= bytes && ms <= PONT_SA_HARD_S * 1000 && lifetime->soft_ms <= ms;
+}
+
+/* The sum, without ever reaching the end of all numbers. */
+static uint64_t beyond(uint64_t sequence, uint64_t packets)
+{
+	return sequence >= UINT64_MAX - packets ? UINT64_MAX - 1 : sequence + packets;
+}
+
+static uint64_t hard_sequence(const struct pont_link_lifetime *lifetime, uint64_t sequence)
+{
+	return beyond(sequence, or_limit(lifetime->hard_packets, PONT_SA_HARD_PACKETS));
+}
+
+static uint64_t hard_bytes(const struct pont_link_lifetime *lifetime)
+{
+	return or_limit(lifetime->hard_bytes, PONT_SA_HARD_BYTES);
+}
+
+static void life_init(struct sa_life *life, const struct pont_link_lifetime *lifetime, uint64_t sequence)
+{
+	uint64_t per_ms = rte_get_tsc_hz() / 1000;
+	uint64_t hard_ms = or_limit(lifetime->hard_ms, PONT_SA_HARD_S * 1000);
+	uint64_t soft_ms = or_limit(lifetime->soft_ms, hard_ms);
+
+	*life = (struct sa_life){.installed_tsc = rte_get_tsc_cycles(),
+		.soft_sequence = lifetime->soft_packets != 0 ? beyond(sequence, lifetime->soft_packets)
+							     : hard_sequence(lifetime, sequence),
+		.soft_bytes = or_limit(lifetime->soft_bytes, hard_bytes(lifetime)),
+		.sequence_first = sequence};
+	hard_ms -= RTE_MIN(hard_ms, (uint64_t)TIME_MARGIN_MS);
+	life->hard_tsc = life->installed_tsc + hard_ms * per_ms;
+	life->soft_tsc = life->installed_tsc + RTE_MIN(soft_ms, hard_ms) * per_ms;
+}
+
 void sa_out_init(struct sa_out *sa, const struct pont_link_sa_out *message, uint16_t tenant, IMB_MGR *manager)
 {
-	uint64_t now = rte_get_tsc_cycles();
-
 	memset(sa, 0, sizeof(*sa));
-	sa->sequence = sa->sequence_first = message->sequence;
-	sa->sequence_hard = message->sequence > UINT64_MAX - PONT_SA_HARD_PACKETS
-				    ? UINT64_MAX - 1
-				    : message->sequence + PONT_SA_HARD_PACKETS;
-	sa->bytes_hard = PONT_SA_HARD_BYTES;
-	sa->installed_tsc = now;
-	sa->expires_tsc = now + PONT_SA_HARD_S * rte_get_tsc_hz();
+	sa->sequence = message->sequence;
+	sa->sequence_hard = hard_sequence(&message->lifetime, message->sequence);
+	sa->bytes_hard = hard_bytes(&message->lifetime);
+	life_init(&sa->life, &message->lifetime, message->sequence);
 	sa->spi = rte_cpu_to_be_32(message->spi);
 	memcpy(&sa->salt, message->salt, sizeof(sa->salt));
 	sa->source_port = message->source_port;
@@ -29,8 +74,6 @@ void sa_out_init(struct sa_out *sa, const struct pont_link_sa_out *message, uint
 void sa_in_init(
 	struct sa_in *sa, const struct pont_link_sa_in *message, uint16_t tenant, place_t from, IMB_MGR *manager)
 {
-	uint64_t now = rte_get_tsc_cycles();
-
 	memset(sa, 0, sizeof(*sa));
 	memcpy(&sa->salt, message->salt, sizeof(sa->salt));
 	sa->from = from;
@@ -38,8 +81,9 @@ void sa_in_init(
 	sa->tenant = tenant;
 	sa->worker = message->worker;
 	sa->peer = message->peer;
-	sa->installed_tsc = now;
-	sa->expires_tsc = now + PONT_SA_HARD_S * rte_get_tsc_hz();
+	sa->sequence_hard = hard_sequence(&message->lifetime, message->sequence);
+	sa->bytes_hard = hard_bytes(&message->lifetime);
+	life_init(&sa->life, &message->lifetime, message->sequence);
 	if (message->sequence != 0)
 		(void)replay_accept(&sa->replay, message->sequence);
 	IMB_AES256_GCM_PRE(manager, message->key, &sa->key);

@@ -10,6 +10,7 @@
 #ifndef DATAPLANE_ESP_SA_H
 #define DATAPLANE_ESP_SA_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include <rte_byteorder.h>
@@ -21,14 +22,23 @@
 #include "dataplane/packet.h"
 #include "pontlevis/link.h"
 
-/* Outbound: written by its worker, read by the main lcore, which keeps the limits of bytes and time. */
+/* What the main lcore needs of an SA's lifetime; workers compare the hard limits that stand with their counters. */
+struct sa_life {
+	uint64_t installed_tsc;
+	uint64_t soft_tsc;
+	uint64_t hard_tsc;
+	uint64_t soft_sequence;
+	uint64_t soft_bytes;
+	uint64_t sequence_first; /* last one considered used or received when the SA was installed */
+	uint32_t watch;          /* number in the table of watches (snapshot/lifetime.h), 0: not in use yet */
+};
+
+/* Outbound: written by its worker; the main lcore writes sequence_hard, to stop it. */
 struct sa_out {
 	uint64_t sequence;      /* last one used */
 	uint64_t sequence_hard; /* nothing is sealed beyond this one */
-	uint64_t bytes;         /* of tenant frames */
-	uint64_t bytes_hard;
-	uint64_t expires_tsc;
-	uint64_t installed_tsc;
+	uint64_t bytes;         /* of encrypted payload */
+	uint64_t bytes_hard;    /* nothing is sealed beyond this many */
 	rte_be32_t spi;
 	uint32_t salt; /* first four bytes of the nonce, as they come */
 	uint16_t source_port;
@@ -36,10 +46,10 @@ struct sa_out {
 	uint16_t worker;
 	uint16_t tenant;
 	struct gcm_key_data key __rte_cache_aligned;
-	uint64_t sequence_first; /* last one considered used when the SA was installed */
+	struct sa_life life;
 } __rte_cache_aligned;
 
-/* Inbound: one slot of the array that SPIs index. */
+/* Inbound: one slot of the array that SPIs index. Written as above. */
 struct sa_in {
 	rte_be32_t spi; /* 0: slot is free. Published last, withdrawn first. */
 	uint32_t salt;
@@ -50,11 +60,12 @@ struct sa_in {
 	uint16_t peer;
 	uint16_t reserved;
 	uint64_t packets;
-	uint64_t bytes;
-	uint64_t installed_tsc;
-	uint64_t expires_tsc;
-	struct replay replay; /* its top still in the first line */
+	uint64_t bytes;         /* of encrypted payload */
+	uint64_t sequence_hard; /* nothing is opened beyond this one */
+	uint64_t bytes_hard;    /* nothing is opened beyond this many */
+	struct replay replay;   /* its top still in the first line */
 	struct gcm_key_data key __rte_cache_aligned;
+	struct sa_life life;
 } __rte_cache_aligned;
 
 _Static_assert(offsetof(struct sa_out, key) == 64, "hot part of an outbound SA is one cache line");
@@ -85,5 +96,7 @@ void sa_in_init(
 /* Erases key and state; no worker may hold the SA any more. */
 void sa_out_erase(struct sa_out *sa);
 void sa_in_erase(struct sa_in *sa);
+/* Whether a lifetime keeps to link.h, with soft limits up to hard ones up to PONT_SA_HARD_*. */
+bool sa_lifetime_valid(const struct pont_link_lifetime *lifetime);
 
 #endif

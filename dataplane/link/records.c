@@ -126,8 +126,9 @@ static void send_sas(struct server *server, uint64_t tag)
 				.peer = sa->peer,
 				.worker = sa->worker,
 				.direction = PONT_SA_OUT,
-				.age_ms = age_ms(sa->installed_tsc),
-				.counters = {sa->sequence - sa->sequence_first, sa->bytes, sa->sequence}};
+				.expired = lifetimes_expired(&server->configuration->lifetimes, &sa->life),
+				.age_ms = age_ms(sa->life.installed_tsc),
+				.counters = {sa->sequence - sa->life.sequence_first, sa->bytes, sa->sequence}};
 
 			server_send(server, PONT_LINK_SA_STATS, &record, sizeof(record));
 		}
@@ -143,7 +144,8 @@ static void send_sas(struct server *server, uint64_t tag)
 			.peer = sa->peer,
 			.worker = sa->worker,
 			.direction = PONT_SA_IN,
-			.age_ms = age_ms(sa->installed_tsc),
+			.expired = lifetimes_expired(&server->configuration->lifetimes, &sa->life),
+			.age_ms = age_ms(sa->life.installed_tsc),
 			.counters = {sa->packets, sa->bytes, sa->replay.top}};
 
 		server_send(server, PONT_LINK_SA_STATS, &record, sizeof(record));

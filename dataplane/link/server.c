@@ -13,6 +13,7 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include <rte_cycles.h>
 #include <rte_errno.h>
 
 #include "dataplane/link/records.h"
@@ -291,6 +292,7 @@ static void accept_client(struct server *server)
 	/* The newer one wins: after a crash of control its old connection may linger. */
 	hang_up(server);
 	server->client_fd = fd;
+	lifetimes_tell_again(&server->configuration->lifetimes);
 	records_hello(server, &hello);
 	server_send(server, PONT_LINK_HELLO, &hello, sizeof(hello));
 }
@@ -330,4 +332,21 @@ void server_tell_denials(struct server *server)
 		return;
 	denied.policy_revision = records_policy_revision(server);
 	server_send(server, PONT_LINK_DENIED, &denied, sizeof(denied));
+}
+
+void server_tell_notices(struct server *server)
+{
+	struct lifetimes *lifetimes = &server->configuration->lifetimes;
+	uint64_t now = rte_get_tsc_cycles();
+	struct pont_link_sa_notices message;
+	uint32_t first = 1, next = 1;
+
+	while (server->client_fd >= 0 && lifetimes_notices(lifetimes, &message, &next, now)) {
+		message.header = (struct pont_link_header){
+			.magic = PONT_LINK_MAGIC, .type = PONT_LINK_SA_NOTICES, .length = sizeof(message)};
+		if (send(server->client_fd, &message, sizeof(message), MSG_NOSIGNAL | MSG_DONTWAIT) < 0)
+			break; /* no room: next time; lost: found out by reading */
+		lifetimes_told(lifetimes, first, next, now);
+		first = next;
+	}
 }

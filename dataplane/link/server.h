@@ -34,6 +34,8 @@ void server_stop(struct server *server);
 
 /* Waits up to timeout_ms for the sockets and signal_fd, and serves what came; true once the signal came. */
 bool server_poll(struct server *server, int signal_fd, int timeout_ms);
+/* Tells control of SAs that have reached a limit, as far as it has room for the news; never waits. */
+void server_tell_notices(struct server *server);
 /* Tells control of denials at the fence, at most once a second. */
 void server_tell_denials(struct server *server);
 

@@ -205,3 +205,42 @@ struct snapshot *snapshot_build(const struct state *state, const struct port_set
 	}
 	return snapshot;
 }
+
+void snapshot_free_unshared(struct snapshot *snapshot, const struct snapshot *successor)
+{
+	for (unsigned int worker = 0; worker < PONT_WORKERS_MAX; worker++)
+		if (snapshot->edge[worker] != successor->edge[worker])
+			rte_free(snapshot->edge[worker]);
+	rte_free(snapshot);
+}
+
+struct snapshot *snapshot_patch(
+	const struct snapshot *present, const struct state *state, const struct edge_sa *changed, size_t count)
+{
+	struct snapshot *snapshot = array(1, sizeof(*snapshot));
+
+	if (snapshot == NULL)
+		return NULL;
+	*snapshot = *present;
+	for (size_t i = 0; i < count; i++) {
+		const struct edge *edge = &state->edge[changed[i].edge];
+		unsigned int worker = changed[i].worker;
+		struct edge_out *out;
+
+		if (snapshot->edge[worker] == present->edge[worker]) {
+			size_t size = present->edge_count * sizeof(struct edge_out);
+
+			snapshot->edge[worker] = rte_malloc("snapshot", size, RTE_CACHE_LINE_SIZE);
+			if (snapshot->edge[worker] == NULL) {
+				snapshot->edge[worker] = present->edge[worker];
+				snapshot_free_unshared(snapshot, present);
+				return NULL;
+			}
+			memcpy(snapshot->edge[worker], present->edge[worker], size);
+		}
+		out = &snapshot->edge[worker][changed[i].edge];
+		memset(out, 0, sizeof(*out));
+		edge_template(out, state, edge, edge->sa[worker]);
+	}
+	return snapshot;
+}

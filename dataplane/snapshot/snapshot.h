@@ -7,6 +7,7 @@
 #define DATAPLANE_SNAPSHOT_SNAPSHOT_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include <rte_common.h>
@@ -93,5 +94,20 @@ struct port_set;
 /* Builds the workers' view of a state. NULL if memory is short. */
 struct snapshot *snapshot_build(const struct state *state, const struct port_set *ports, unsigned int workers);
 void snapshot_free(struct snapshot *snapshot);
+
+/* The outbound SA of one worker on one edge. */
+struct edge_sa {
+	uint32_t edge;
+	uint16_t worker;
+};
+
+/*
+ * The view of a state that differs from the present one in these outbound SAs only: it shares with the present view
+ * everything but the edges of the workers concerned. NULL if memory is short.
+ */
+struct snapshot *snapshot_patch(
+	const struct snapshot *present, const struct state *state, const struct edge_sa *changed, size_t count);
+/* Frees what a patched view does not share with its successor. */
+void snapshot_free_unshared(struct snapshot *snapshot, const struct snapshot *successor);
 
 #endif

@@ -355,18 +355,24 @@ void state_sweep(struct state *state)
 			state->edge[i].member = false;
 }
 
+bool state_edge_is_empty(const struct edge *edge)
+{
+	bool carries = edge->member || edge->inbound != 0;
+
+	for (unsigned int worker = 0; worker < PONT_WORKERS_MAX; worker++)
+		carries = carries || edge->sa[worker] != NULL;
+	return !carries;
+}
+
 void state_drop_empty_edges(struct state *state)
 {
 	memset(state->first_edge, 0, sizeof(state->first_edge));
 	for (uint32_t i = 1; i < state->edge_size; i++) {
 		struct edge *edge = &state->edge[i];
-		bool carries = edge->member || edge->inbound != 0;
 
 		if (edge->tenant == 0)
 			continue;
-		for (unsigned int worker = 0; worker < PONT_WORKERS_MAX; worker++)
-			carries = carries || edge->sa[worker] != NULL;
-		if (!carries) {
+		if (state_edge_is_empty(edge)) {
 			memset(edge, 0, sizeof(*edge));
 			continue;
 		}

@@ -118,6 +118,8 @@ uint32_t state_need_edge(struct state *state, uint32_t vni, uint16_t peer, struc
 /* Removes every mark (BEGIN FULL), and everything unmarked (COMMIT of it). */
 void state_unmark(struct state *state);
 void state_sweep(struct state *state);
+/* Whether an edge is no member and has no SA. */
+bool state_edge_is_empty(const struct edge *edge);
 /* Frees the numbers of edges that carry nothing any more. */
 void state_drop_empty_edges(struct state *state);
 

@@ -29,8 +29,19 @@ struct retired {
 	size_t in_count, in_size;
 };
 
+/* One step of an outbound SA in a transaction, so that it can be taken back. */
+struct sa_step {
+	struct edge_sa place;
+	struct sa_out *before;
+};
+
+/*
+ * A transaction that does nothing but replace SAs, as rekeying does all the time, works on the state in force and takes
+ * its steps back if it fails: its cost depends on the SAs it names, not on how many there are. Anything else works on
+ * a copy.
+ */
 struct transaction {
-	struct state *candidate;
+	struct state *candidate; /* the copy; NULL: the state in force */
 	uint64_t revision;
 	bool full;
 	struct fence_table *fence; /* new one, NULL: unchanged */
@@ -38,8 +49,10 @@ struct transaction {
 	size_t in_count, in_size;
 	uint32_t *in_del;
 	size_t in_del_count, in_del_size;
-	struct sa_out **out; /* new ones, referenced by the candidate's edges */
+	struct sa_out **out; /* new ones, referenced by the edges */
 	size_t out_count, out_size;
+	struct sa_step *step;
+	size_t step_count, step_size;
 };
 
 __attribute__((format(printf, 3, 4))) static int fail(struct state_error *error, int code, const char *format, ...)
@@ -100,10 +113,45 @@ void configuration_stop(struct configuration *configuration)
 		sa_in_erase(&configuration->plane->sa_in[slot]);
 	if (state != NULL && state->fence != NULL)
 		fence_table_unmap((struct fence_table *)(uintptr_t)state->fence);
+	lifetimes_free(&configuration->lifetimes);
 	state_free(state);
 	snapshot_free((struct snapshot *)(uintptr_t)configuration->plane->snapshot);
 	configuration->plane->snapshot = NULL;
 	gcm_manager_free(configuration->gcm);
+}
+
+/* The state that the transaction changes. */
+static struct state *working(const struct configuration *configuration)
+{
+	struct state *candidate = configuration->transaction->candidate;
+
+	return candidate != NULL ? candidate : configuration->state;
+}
+
+/* Takes the steps back on the state in force. */
+static void step_back(const struct configuration *configuration)
+{
+	const struct transaction *transaction = configuration->transaction;
+
+	for (size_t i = transaction->step_count; i > 0; i--) {
+		const struct sa_step *step = &transaction->step[i - 1];
+
+		configuration->state->edge[step->place.edge].sa[step->place.worker] = step->before;
+	}
+}
+
+/* From here on the transaction has a copy to work on. */
+static int need_candidate(const struct configuration *configuration, struct state_error *error)
+{
+	struct transaction *transaction = configuration->transaction;
+
+	if (transaction->candidate != NULL)
+		return 0;
+	transaction->candidate = state_copy(configuration->state);
+	if (transaction->candidate == NULL)
+		return fail(error, ENOMEM, "out of memory for a transaction");
+	step_back(configuration);
+	return 0;
 }
 
 static void transaction_free(struct transaction *transaction)
@@ -117,6 +165,7 @@ static void transaction_free(struct transaction *transaction)
 	free(transaction->in);
 	free(transaction->in_del);
 	free(transaction->out);
+	free(transaction->step);
 	state_free(transaction->candidate);
 	free(transaction);
 }
@@ -127,6 +176,8 @@ void transaction_abort(struct configuration *configuration)
 
 	if (transaction == NULL)
 		return;
+	if (transaction->candidate == NULL)
+		step_back(configuration);
 	configuration->transaction = NULL;
 	for (size_t i = 0; i < transaction->out_count; i++)
 		erase_out(transaction->out[i]);
@@ -148,16 +199,14 @@ static int begin(struct configuration *configuration, const struct pont_link_beg
 	transaction = calloc(1, sizeof(*transaction));
 	if (transaction == NULL)
 		return fail(error, ENOMEM, "out of memory for a transaction");
-	transaction->candidate = state_copy(configuration->state);
-	if (transaction->candidate == NULL) {
-		free(transaction);
-		return fail(error, ENOMEM, "out of memory for a transaction");
-	}
 	transaction->revision = message->revision;
 	transaction->full = message->flags & PONT_BEGIN_FULL;
-	if (transaction->full)
-		state_unmark(transaction->candidate);
 	configuration->transaction = transaction;
+	if (!transaction->full)
+		return 0;
+	if (need_candidate(configuration, error) != 0)
+		return error->code;
+	state_unmark(transaction->candidate);
 	return 0;
 }
 
@@ -195,6 +244,37 @@ static bool sequence_is_allowed(uint64_t sequence)
 #endif
 }
 
+/* The edge of an SA, 0 with the error set if there cannot be one; made in a copy if it is not there yet. */
+static uint32_t need_edge(
+	const struct configuration *configuration, uint32_t vni, uint16_t peer, struct state_error *error)
+{
+	uint16_t tenant = state_tenant(working(configuration), vni);
+	uint32_t edge = tenant != 0 && peer <= PONT_PEERS_MAX && working(configuration)->peer[peer].used
+				? state_edge(working(configuration), tenant, peer)
+				: 0;
+
+	if (edge != 0)
+		return edge;
+	if (need_candidate(configuration, error) != 0)
+		return 0;
+	return state_need_edge(configuration->transaction->candidate, vni, peer, error);
+}
+
+/* Puts an outbound SA (or none) in its place; false if memory is short. */
+static bool take_step(const struct configuration *configuration, uint32_t edge, uint16_t worker, struct sa_out *sa)
+{
+	struct transaction *transaction = configuration->transaction;
+	struct sa_out **place = &working(configuration)->edge[edge].sa[worker];
+
+	if (!room_for_one((void **)&transaction->step, transaction->step_count, &transaction->step_size,
+		    sizeof(*transaction->step)))
+		return false;
+	transaction->step[transaction->step_count++] =
+		(struct sa_step){.place = {.edge = edge, .worker = worker}, .before = *place};
+	*place = sa;
+	return true;
+}
+
 static int set_sa_in(
 	struct configuration *configuration, const struct pont_link_sa_in *message, struct state_error *error)
 {
@@ -210,6 +290,8 @@ static int set_sa_in(
 		return fail(error, EINVAL, "SPI 0x%08x: there is no worker %u", message->spi, message->worker);
 	if (!sequence_is_allowed(message->sequence))
 		return fail(error, EINVAL, "SPI 0x%08x: sequence numbers start at 0", message->spi);
+	if (!sa_lifetime_valid(&message->lifetime))
+		return fail(error, EINVAL, "SPI 0x%08x: a limit of its lifetime is too high", message->spi);
 	if (plane->sa_in[slot].spi != 0) {
 		bool leaving = false;
 
@@ -223,7 +305,7 @@ static int set_sa_in(
 		if ((transaction->in[i].message.spi & (plane->spi_slots - 1)) == slot)
 			return fail(error, EEXIST, "SPI 0x%08x: slot %u is taken twice in one transaction",
 				message->spi, slot);
-	edge = state_need_edge(transaction->candidate, message->vni, message->peer, error);
+	edge = need_edge(configuration, message->vni, message->peer, error);
 	if (edge == 0)
 		return error->code;
 	if (!room_for_one(
@@ -233,7 +315,7 @@ static int set_sa_in(
 	added->sa = rte_malloc("sa_in", sizeof(*added->sa), RTE_CACHE_LINE_SIZE);
 	if (added->sa == NULL)
 		return fail(error, ENOMEM, "out of hugepage memory for an SA");
-	sa_in_init(added->sa, message, state_tenant(transaction->candidate, message->vni), PLACE_EDGE | edge,
+	sa_in_init(added->sa, message, state_tenant(working(configuration), message->vni), PLACE_EDGE | edge,
 		configuration->gcm);
 	added->message = *message;
 	explicit_bzero(added->message.key, sizeof(added->message.key));
@@ -262,7 +344,6 @@ static int set_sa_out(
 {
 	struct transaction *transaction = configuration->transaction;
 	struct sa_out *sa, *previous;
-	const struct sa_out *live;
 	uint32_t edge;
 
 	if (state_check_reserved(message->reserved | message->reserved2, "SA_OUT", error) != 0)
@@ -276,19 +357,25 @@ static int set_sa_out(
 			message->source_port, PONT_UDP_SOURCE_PORT_MIN, PONT_UDP_SOURCE_PORT_MAX);
 	if (!sequence_is_allowed(message->sequence))
 		return fail(error, EINVAL, "SPI 0x%08x: sequence numbers start at 0", message->spi);
-	edge = state_need_edge(transaction->candidate, message->vni, message->peer, error);
+	if (!sa_lifetime_valid(&message->lifetime))
+		return fail(error, EINVAL, "SPI 0x%08x: a limit of its lifetime is too high", message->spi);
+	edge = need_edge(configuration, message->vni, message->peer, error);
 	if (edge == 0)
 		return error->code;
-	previous = transaction->candidate->edge[edge].sa[message->worker];
-	live = edge < configuration->state->edge_size ? configuration->state->edge[edge].sa[message->worker] : NULL;
-	/* Also if this transaction has deleted it already: with its key its sequence numbers would start again. */
-	if ((previous != NULL && previous->spi == rte_cpu_to_be_32(message->spi)) ||
-		(live != NULL && live->spi == rte_cpu_to_be_32(message->spi)))
+	previous = working(configuration)->edge[edge].sa[message->worker];
+	if (previous != NULL && previous->spi == rte_cpu_to_be_32(message->spi))
 		return fail(error, EEXIST, "outbound SA with SPI 0x%08x exists already", message->spi);
-	for (size_t i = 0; i < transaction->out_count; i++)
-		if (transaction->out[i] == previous)
-			return fail(error, EEXIST, "two outbound SAs for one worker in one transaction (SPI 0x%08x)",
-				message->spi);
+	if (previous != NULL && previous->life.watch == 0)
+		return fail(
+			error, EEXIST, "two outbound SAs for one worker in one transaction (SPI 0x%08x)", message->spi);
+	/* Also if this transaction has deleted it already: with its key its sequence numbers would start again. */
+	for (size_t i = 0; i < transaction->step_count; i++) {
+		const struct sa_step *step = &transaction->step[i];
+
+		if (step->place.edge == edge && step->place.worker == message->worker && step->before != NULL &&
+			step->before->spi == rte_cpu_to_be_32(message->spi))
+			return fail(error, EEXIST, "outbound SA with SPI 0x%08x exists already", message->spi);
+	}
 	if (!room_for_one((void **)&transaction->out, transaction->out_count, &transaction->out_size,
 		    sizeof(struct sa_out *)))
 		return fail(error, ENOMEM, "out of memory for an SA");
@@ -296,18 +383,18 @@ static int set_sa_out(
 		(int)rte_lcore_to_socket_id(configuration->plane->worker[message->worker]->lcore));
 	if (sa == NULL)
 		return fail(error, ENOMEM, "out of hugepage memory for an SA");
-	sa_out_init(sa, message, state_tenant(transaction->candidate, message->vni), configuration->gcm);
+	sa_out_init(sa, message, state_tenant(working(configuration), message->vni), configuration->gcm);
 	transaction->out[transaction->out_count++] = sa;
-	transaction->candidate->edge[edge].sa[message->worker] = sa;
-	return 0;
+	return take_step(configuration, edge, message->worker, sa) ? 0 : fail(error, ENOMEM, "out of memory for an SA");
 }
 
 static int del_sa_out(
-	struct transaction *transaction, const struct pont_link_sa_out_del *message, struct state_error *error)
+	struct configuration *configuration, const struct pont_link_sa_out_del *message, struct state_error *error)
 {
-	uint16_t tenant = state_tenant(transaction->candidate, message->vni);
-	uint32_t edge = tenant != 0 ? state_edge(transaction->candidate, tenant, message->peer) : 0;
-	struct sa_out **sa;
+	const struct state *state = working(configuration);
+	uint16_t tenant = state_tenant(state, message->vni);
+	uint32_t edge = tenant != 0 ? state_edge(state, tenant, message->peer) : 0;
+	const struct sa_out *sa;
 
 	if (state_check_reserved(message->reserved, "SA_OUT_DEL", error) != 0)
 		return error->code;
@@ -315,10 +402,12 @@ static int del_sa_out(
 		return fail(error, EINVAL, "SPI 0x%08x: there is no worker %u", message->spi, message->worker);
 	if (edge == 0)
 		return 0;
-	sa = &transaction->candidate->edge[edge].sa[message->worker];
-	if (*sa != NULL && (*sa)->spi == rte_cpu_to_be_32(message->spi))
-		*sa = NULL;
-	return 0;
+	sa = state->edge[edge].sa[message->worker];
+	if (sa == NULL || sa->spi != rte_cpu_to_be_32(message->spi))
+		return 0;
+	return take_step(configuration, edge, message->worker, NULL)
+		       ? 0
+		       : fail(error, ENOMEM, "out of memory for a delete");
 }
 
 /* --- COMMIT --- */
@@ -336,61 +425,116 @@ static void drop_orphans(struct state *candidate)
 	}
 }
 
-static bool is_deleted(const struct transaction *transaction, const struct sa_in *sa)
+/* New outbound SAs come into use, but for those that the same transaction deleted again, or whose tenant it removed. */
+static void take_new_out(struct configuration *configuration)
 {
-	const struct state *candidate = transaction->candidate;
-
-	for (size_t i = 0; i < transaction->in_del_count; i++)
-		if (rte_cpu_to_be_32(transaction->in_del[i]) == sa->spi)
-			return true;
-	/* Gone with its tenant or peer. A tenant's index may belong to another VNI by now. */
-	return rte_cpu_to_be_32(candidate->tenant[sa->tenant].vni << 8) != sa->vni_word ||
-	       !candidate->peer[sa->peer].used;
-}
-
-/* New outbound SAs that the same transaction deleted again, or whose tenant it removed, never come into use. */
-static void drop_unused_out(struct transaction *transaction)
-{
-	const struct state *candidate = transaction->candidate;
+	const struct transaction *transaction = configuration->transaction;
+	const struct state *state = working(configuration);
 
 	for (size_t i = 0; i < transaction->out_count; i++) {
 		struct sa_out *sa = transaction->out[i];
-		uint32_t edge = state_edge(candidate, sa->tenant, sa->peer);
+		uint32_t edge = state_edge(state, sa->tenant, sa->peer);
 
-		if (edge == 0 || candidate->edge[edge].sa[sa->worker] != sa)
+		if (edge == 0 || state->edge[edge].sa[sa->worker] != sa)
 			erase_out(sa);
+		else
+			lifetimes_add_out(&configuration->lifetimes, sa, state->tenant[sa->tenant].vni);
 	}
+}
+
+static bool retire_one_in(struct retired *retired, struct sa_in *sa)
+{
+	if (!room_for_one((void **)&retired->in, retired->in_count, &retired->in_size, sizeof(struct sa_in *)))
+		return false;
+	retired->in[retired->in_count++] = sa;
+	return true;
+}
+
+static bool retire_one_out(struct retired *retired, struct sa_out *sa)
+{
+	if (!room_for_one((void **)&retired->out, retired->out_count, &retired->out_size, sizeof(struct sa_out *)))
+		return false;
+	retired->out[retired->out_count++] = sa;
+	return true;
+}
+
+static int compare_spis(const void *a, const void *b)
+{
+	uint32_t left = *(const uint32_t *)a, right = *(const uint32_t *)b;
+
+	return (left > right) - (left < right);
+}
+
+/* Inbound SAs that are deleted by name. */
+static bool collect_deleted(
+	const struct configuration *configuration, const struct transaction *transaction, struct retired *retired)
+{
+	const struct plane *plane = configuration->plane;
+
+	if (transaction->in_del_count > 1)
+		qsort(transaction->in_del, transaction->in_del_count, sizeof(uint32_t), compare_spis);
+	for (size_t i = 0; i < transaction->in_del_count; i++) {
+		uint32_t spi = transaction->in_del[i];
+		struct sa_in *sa = &plane->sa_in[spi & (plane->spi_slots - 1)];
+
+		if (spi == 0 || sa->spi != rte_cpu_to_be_32(spi) || (i > 0 && transaction->in_del[i - 1] == spi))
+			continue;
+		if (!retire_one_in(retired, sa))
+			return false;
+	}
+	return true;
+}
+
+static bool is_deleted(const struct transaction *transaction, uint32_t spi)
+{
+	return transaction->in_del_count != 0 &&
+	       bsearch(&spi, transaction->in_del, transaction->in_del_count, sizeof(spi), compare_spis) != NULL;
+}
+
+/* SAs that lose their tenant or peer, which happens in FULL transactions. A tenant's index may belong to another VNI.
+ */
+static bool collect_orphans(
+	const struct configuration *configuration, const struct transaction *transaction, struct retired *retired)
+{
+	const struct state *candidate = transaction->candidate;
+
+	for (uint32_t slot = 0; slot < configuration->plane->spi_slots; slot++) {
+		struct sa_in *sa = &configuration->plane->sa_in[slot];
+
+		if (sa->spi == 0 || is_deleted(transaction, rte_be_to_cpu_32(sa->spi)))
+			continue;
+		if (rte_cpu_to_be_32(candidate->tenant[sa->tenant].vni << 8) == sa->vni_word &&
+			candidate->peer[sa->peer].used)
+			continue;
+		if (!retire_one_in(retired, sa))
+			return false;
+	}
+	return true;
 }
 
 /* Collects what COMMIT takes out of use. False if memory is short; then nothing has changed yet. */
 static bool collect_retired(
 	const struct configuration *configuration, struct transaction *transaction, struct retired *retired)
 {
-	const struct state *old = configuration->state;
-	struct state *candidate = transaction->candidate;
+	const struct state *old = configuration->state, *now = working(configuration);
 
-	for (uint32_t i = 1; i < old->edge_size; i++) {
-		for (unsigned int worker = 0; worker < PONT_WORKERS_MAX; worker++) {
-			struct sa_out *sa = old->edge[i].sa[worker];
+	if (!collect_deleted(configuration, transaction, retired) ||
+		(transaction->full && !collect_orphans(configuration, transaction, retired)))
+		return false;
+	if (!transaction->full) {
+		for (size_t i = 0; i < transaction->step_count; i++) {
+			struct sa_out *before = transaction->step[i].before;
 
-			if (sa == NULL || candidate->edge[i].sa[worker] == sa)
-				continue;
-			if (!room_for_one((void **)&retired->out, retired->out_count, &retired->out_size,
-				    sizeof(struct sa_out *)))
+			if (before != NULL && before->life.watch != 0 && !retire_one_out(retired, before))
 				return false;
-			retired->out[retired->out_count++] = sa;
 		}
+		return true;
 	}
-	for (uint32_t slot = 0; slot < configuration->plane->spi_slots; slot++) {
-		struct sa_in *sa = &configuration->plane->sa_in[slot];
-
-		if (sa->spi == 0 || !is_deleted(transaction, sa))
-			continue;
-		if (!room_for_one((void **)&retired->in, retired->in_count, &retired->in_size, sizeof(struct sa_in *)))
-			return false;
-		retired->in[retired->in_count++] = sa;
-		candidate->edge[PLACE_NUMBER(sa->from)].inbound--;
-	}
+	for (uint32_t i = 1; i < old->edge_size; i++)
+		for (unsigned int worker = 0; worker < PONT_WORKERS_MAX; worker++)
+			if (old->edge[i].sa[worker] != NULL && now->edge[i].sa[worker] != old->edge[i].sa[worker] &&
+				!retire_one_out(retired, old->edge[i].sa[worker]))
+				return false;
 	return true;
 }
 
@@ -454,8 +598,10 @@ static void retire_in(struct configuration *configuration, struct sa_in **sa, si
 		__atomic_store_n(&sa[i]->spi, 0, __ATOMIC_RELEASE);
 	if (count != 0)
 		rte_rcu_qsbr_synchronize(configuration->plane->qsbr, RTE_QSBR_THRID_INVALID);
-	for (size_t i = 0; i < count; i++)
+	for (size_t i = 0; i < count; i++) {
+		lifetimes_remove(&configuration->lifetimes, &sa[i]->life);
 		sa_in_erase(sa[i]);
+	}
 }
 
 static void install_in(struct configuration *configuration, const struct transaction *transaction)
@@ -466,53 +612,103 @@ static void install_in(struct configuration *configuration, const struct transac
 			&configuration->plane->sa_in[added->message.spi & (configuration->plane->spi_slots - 1)];
 
 		*slot = *added->sa;
+		lifetimes_add_in(&configuration->lifetimes, slot, added->message.vni);
 		__atomic_store_n(&slot->spi, rte_cpu_to_be_32(added->message.spi), __ATOMIC_RELEASE);
 	}
 }
 
-static int commit(
-	struct configuration *configuration, const struct pont_link_commit *message, struct state_error *error)
+static void release_out(struct configuration *configuration, const struct retired *retired)
+{
+	for (size_t i = 0; i < retired->out_count; i++) {
+		lifetimes_remove(&configuration->lifetimes, &retired->out[i]->life);
+		erase_out(retired->out[i]);
+	}
+}
+
+static void count_inbound(struct state *state, const struct transaction *transaction, const struct retired *retired)
+{
+	for (size_t i = 0; i < retired->in_count; i++)
+		state->edge[PLACE_NUMBER(retired->in[i]->from)].inbound--;
+	for (size_t i = 0; i < transaction->in_count; i++)
+		state->edge[transaction->in[i].edge].inbound++;
+}
+
+static void uncount_inbound(struct state *state, const struct transaction *transaction, const struct retired *retired)
+{
+	for (size_t i = 0; i < retired->in_count; i++)
+		state->edge[PLACE_NUMBER(retired->in[i]->from)].inbound++;
+	for (size_t i = 0; i < transaction->in_count; i++)
+		state->edge[transaction->in[i].edge].inbound--;
+}
+
+/* Whether one of these edges carries nothing any more, so that its number has to be freed. */
+static bool leaves_empty_edge(
+	const struct state *state, const struct transaction *transaction, const struct retired *retired)
+{
+	for (size_t i = 0; i < transaction->step_count; i++)
+		if (state_edge_is_empty(&state->edge[transaction->step[i].place.edge]))
+			return true;
+	for (size_t i = 0; i < retired->in_count; i++)
+		if (state_edge_is_empty(&state->edge[PLACE_NUMBER(retired->in[i]->from)]))
+			return true;
+	return false;
+}
+
+/* COMMIT of a transaction on SAs only, -1 if memory is short. What it took is in force afterwards. */
+static int commit_sas(struct configuration *configuration, const struct retired *retired)
+{
+	const struct transaction *transaction = configuration->transaction;
+	struct plane *plane = configuration->plane;
+	struct snapshot *snapshot = NULL, *previous = (struct snapshot *)(uintptr_t)plane->snapshot;
+	struct edge_sa *changed = NULL;
+
+	if (transaction->step_count != 0) {
+		changed = calloc(transaction->step_count, sizeof(*changed));
+		if (changed == NULL)
+			return -1;
+		for (size_t i = 0; i < transaction->step_count; i++)
+			changed[i] = transaction->step[i].place;
+		snapshot = snapshot_patch(previous, configuration->state, changed, transaction->step_count);
+		free(changed);
+		if (snapshot == NULL)
+			return -1;
+	}
+	take_new_out(configuration);
+	retire_in(configuration, retired->in, retired->in_count);
+	install_in(configuration, transaction);
+	if (snapshot == NULL)
+		return 0;
+	__atomic_store_n(&plane->snapshot, snapshot, __ATOMIC_RELEASE);
+	rte_rcu_qsbr_synchronize(plane->qsbr, RTE_QSBR_THRID_INVALID);
+	release_out(configuration, retired);
+	snapshot_free_unshared(previous, snapshot);
+	return 0;
+}
+
+/* COMMIT of a transaction that has a copy of the state, -1 if memory is short. */
+static int commit_state(struct configuration *configuration, const struct retired *retired)
 {
 	struct transaction *transaction = configuration->transaction;
 	struct plane *plane = configuration->plane;
 	struct state *old = configuration->state, *candidate = transaction->candidate;
 	struct snapshot *snapshot, *previous = (struct snapshot *)(uintptr_t)plane->snapshot;
 	const struct fence_table *old_fence = old->fence;
-	struct retired retired = {0};
 
-	if (message->revision != transaction->revision)
-		return fail(error, EPROTO, "COMMIT of revision %llu ends BEGIN of revision %llu",
-			(unsigned long long)message->revision, (unsigned long long)transaction->revision);
-	if (transaction->full) {
-		state_sweep(candidate);
-		candidate->revision = transaction->revision;
-	}
-	drop_orphans(candidate);
-	for (size_t i = 0; i < transaction->in_count; i++) {
-		const struct pont_link_sa_in *added = &transaction->in[i].message;
-
-		if (state_tenant(candidate, added->vni) == 0 || !candidate->peer[added->peer].used)
-			return fail(
-				error, ENOENT, "SPI 0x%08x: tenant or peer leaves in the same transaction", added->spi);
-		candidate->edge[transaction->in[i].edge].inbound++;
-	}
-	if (!collect_retired(configuration, transaction, &retired))
-		goto no_memory;
 	state_drop_empty_edges(candidate);
 	if (transaction->fence != NULL)
 		candidate->fence = transaction->fence;
 	snapshot = snapshot_build(candidate, &plane->ports, plane->worker_count);
 	if (snapshot == NULL)
-		goto no_memory;
+		return -1;
 
 	/*
 	 * Nothing fails from here on. Lessons under way name places of the old state: they are entered before it goes.
 	 * SAs that leave go before new ones take their slots; SAs that come are there before the snapshot that uses
 	 * them.
 	 */
-	drop_unused_out(transaction);
+	take_new_out(configuration);
 	configuration_learn(configuration);
-	retire_in(configuration, retired.in, retired.in_count);
+	retire_in(configuration, retired->in, retired->in_count);
 	install_in(configuration, transaction);
 	candidate->tenant[0].macs = 0;
 	for (uint32_t i = 1; i <= PONT_TENANTS_MAX; i++)
@@ -524,25 +720,65 @@ static int commit(
 	rte_rcu_qsbr_synchronize(plane->qsbr, RTE_QSBR_THRID_INVALID);
 
 	sweep_fdb(configuration, place_lives, candidate);
-	for (size_t i = 0; i < retired.out_count; i++)
-		erase_out(retired.out[i]);
+	release_out(configuration, retired);
 	if (transaction->fence != NULL && old_fence != NULL)
 		fence_table_unmap((struct fence_table *)(uintptr_t)old_fence);
 	snapshot_free(previous);
-	free(retired.in);
-	free(retired.out);
 	if (transaction->full)
 		configuration->full_revision = transaction->revision;
-	configuration->transaction = NULL;
 	transaction->candidate = NULL;
 	state_free(old);
-	transaction_free(transaction);
 	return 0;
+}
 
-no_memory:
+static int commit(
+	struct configuration *configuration, const struct pont_link_commit *message, struct state_error *error)
+{
+	struct transaction *transaction = configuration->transaction;
+	struct retired retired = {0};
+	int result = -1;
+
+	if (message->revision != transaction->revision)
+		return fail(error, EPROTO, "COMMIT of revision %llu ends BEGIN of revision %llu",
+			(unsigned long long)message->revision, (unsigned long long)transaction->revision);
+	if (transaction->full) {
+		state_sweep(transaction->candidate);
+		transaction->candidate->revision = transaction->revision;
+		drop_orphans(transaction->candidate);
+	}
+	for (size_t i = 0; i < transaction->in_count; i++) {
+		const struct pont_link_sa_in *added = &transaction->in[i].message;
+
+		if (state_tenant(working(configuration), added->vni) == 0 ||
+			!working(configuration)->peer[added->peer].used)
+			return fail(
+				error, ENOENT, "SPI 0x%08x: tenant or peer leaves in the same transaction", added->spi);
+	}
+	if (!lifetimes_reserve(&configuration->lifetimes, (uint32_t)(transaction->in_count + transaction->out_count)) ||
+		!collect_retired(configuration, transaction, &retired))
+		goto out;
+	count_inbound(working(configuration), transaction, &retired);
+	if (transaction->candidate == NULL && leaves_empty_edge(configuration->state, transaction, &retired)) {
+		result = need_candidate(configuration, error);
+		uncount_inbound(configuration->state, transaction, &retired);
+		if (result != 0)
+			goto out;
+	}
+	if (transaction->candidate == NULL) {
+		result = commit_sas(configuration, &retired);
+		if (result != 0)
+			uncount_inbound(configuration->state, transaction, &retired);
+	} else {
+		result = commit_state(configuration, &retired);
+	}
+out:
 	free(retired.in);
 	free(retired.out);
-	return fail(error, ENOMEM, "out of memory for the workers' snapshot");
+	if (result != 0)
+		return fail(error, ENOMEM, "out of memory for the workers' snapshot");
+	configuration->transaction = NULL;
+	transaction_free(transaction);
+	return 0;
 }
 
 int transaction_message(struct configuration *configuration, const struct pont_link_header *message, int fd,
@@ -558,6 +794,12 @@ int transaction_message(struct configuration *configuration, const struct pont_l
 	*committed = false;
 	if (message->type != PONT_LINK_BEGIN && transaction == NULL) {
 		code = fail(error, EPROTO, "message type %u outside of a transaction", message->type);
+		goto out;
+	}
+	if (message->type >= PONT_LINK_SITE_SET && message->type <= PONT_LINK_ADJACENCY_SET &&
+		need_candidate(configuration, error) != 0) {
+		code = error->code;
+		transaction_abort(configuration);
 		goto out;
 	}
 	switch (message->type) {
@@ -595,7 +837,7 @@ int transaction_message(struct configuration *configuration, const struct pont_l
 		code = set_sa_out(configuration, body, error);
 		break;
 	case PONT_LINK_SA_OUT_DEL:
-		code = del_sa_out(transaction, body, error);
+		code = del_sa_out(configuration, body, error);
 		break;
 	case PONT_LINK_COMMIT:
 		code = commit(configuration, body, error);
@@ -629,35 +871,17 @@ static bool is_young(void *context, const struct fdb_entry *entry)
 	return (int32_t)age < (int32_t)ageing->state->tenant[(uint16_t)entry->key].mac_ageing_s;
 }
 
-/* Outbound SAs past their limit of bytes or time seal nothing any more; the workers check only the number. */
-static void stop_old_sas(struct state *state, uint64_t now)
+void configuration_watch(struct configuration *configuration)
 {
-	for (uint32_t i = 1; i < state->edge_size; i++) {
-		for (unsigned int worker = 0; worker < PONT_WORKERS_MAX; worker++) {
-			struct sa_out *sa = state->edge[i].sa[worker];
-
-			if (sa != NULL && (now >= sa->expires_tsc || sa->bytes >= sa->bytes_hard))
-				__atomic_store_n(&sa->sequence_hard, 0, __ATOMIC_RELAXED);
-		}
-	}
+	lifetimes_check(&configuration->lifetimes, configuration->plane->qsbr, rte_get_tsc_cycles());
 }
 
 void configuration_age(struct configuration *configuration)
 {
 	uint64_t now = rte_get_tsc_cycles();
 	struct ageing ageing = {.state = configuration->state, .now_s = (uint32_t)(now / rte_get_tsc_hz())};
-	struct plane *plane = configuration->plane;
 
 	sweep_fdb(configuration, is_young, &ageing);
-	stop_old_sas(configuration->state, now);
-	for (uint32_t slot = 0; slot < plane->spi_slots; slot++) {
-		struct sa_in *sa = &plane->sa_in[slot];
-
-		if (sa->spi == 0 || now < sa->expires_tsc || configuration->transaction != NULL)
-			continue;
-		configuration->state->edge[PLACE_NUMBER(sa->from)].inbound--;
-		retire_in(configuration, &sa, 1);
-	}
 }
 
 bool configuration_teach(struct configuration *configuration, const struct fdb_lesson *lesson)

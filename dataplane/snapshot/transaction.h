@@ -9,6 +9,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "dataplane/snapshot/lifetime.h"
 #include "dataplane/snapshot/state.h"
 #include "dataplane/worker.h"
 
@@ -19,6 +20,7 @@ struct configuration {
 	IMB_MGR *gcm;                    /* expands keys */
 	struct transaction *transaction; /* open one, or NULL */
 	uint64_t full_revision;          /* of the last FULL transaction, 0: none */
+	struct lifetimes lifetimes;      /* of the SAs in use */
 };
 
 /* Starts with an empty state. -1 if memory is short. */
@@ -36,7 +38,9 @@ int transaction_message(struct configuration *configuration, const struct pont_l
 /* Undoes an open transaction, if there is one. */
 void transaction_abort(struct configuration *configuration);
 
-/* Once a second: forgets aged MAC addresses, withdraws SAs past their hard lifetime. */
+/* Every few milliseconds: finds SAs that reached a limit, and stops those past the hard one. */
+void configuration_watch(struct configuration *configuration);
+/* Once a second: forgets aged MAC addresses. */
 void configuration_age(struct configuration *configuration);
 /* Enters one address, whose place must live; false if the tenant's limit or the table's size is reached. */
 bool configuration_teach(struct configuration *configuration, const struct fdb_lesson *lesson);

@@ -6,6 +6,8 @@
 #ifndef PONTLEVIS_LIMITS_H
 #define PONTLEVIS_LIMITS_H
 
+#include <stdint.h>
+
 enum {
 	/* Names of sites, tenants, peers and ports, in bytes, the terminating NUL included. */
 	PONT_NAME_SIZE = 32,
@@ -61,16 +63,30 @@ enum {
 	 */
 	PONT_SPI_INDEX_BITS = 17,
 
-	/* Seconds that a replaced inbound SA still opens packets which were under way when the peer switched. */
-	PONT_SA_DRAIN_S = 30,
+	/*
+	 * Seconds that a replaced inbound SA still opens packets which were under way when the peer switched; on a
+	 * metropolitan path those are milliseconds. If SAs are replaced faster, the oldest give way after _MIN.
+	 */
+	PONT_SA_DRAIN_S = 10,
+	PONT_SA_DRAIN_MIN_S = 1,
+
+	/* Life of one session, after which a fresh handshake must have replaced it: range and default, seconds. */
+	PONT_SESSION_S_MIN = 1,
+	PONT_SESSION_S_MAX = 3600,
+
+	/* Life of one SA: the shortest that can be configured, in each measure. */
+	PONT_SA_PACKETS_MIN = 4,
+	PONT_SA_BYTES_MIN = 65536,
+	PONT_SA_S_MIN = 1,
 };
 
 /*
- * Hard lifetime of one SA: after this many packets or this many seconds it seals nothing any more. 2^48 packets are
- * far below the 2^64 of ESN; one day bounds how long forwarding goes on without the control process.
+ * Hard lifetime of one SA, at most: ANSSI's note on IPsec (DAT-NT-003) asks for fresh keys every hour and every 100 GB
+ * (decimal). 2^48 packets are far below the 2^64 of ESN. It also bounds how long forwarding goes on without the
+ * control process. The configuration may only lower these.
  */
 #define PONT_SA_HARD_PACKETS (UINT64_C(1) << 48)
-#define PONT_SA_HARD_BYTES   UINT64_C(100000000000000)
-#define PONT_SA_HARD_S       86400
+#define PONT_SA_HARD_BYTES   UINT64_C(100000000000)
+#define PONT_SA_HARD_S       3600
 
 #endif

@@ -18,8 +18,8 @@
  *
  * Mark and sweep. In a transaction with PONT_BEGIN_FULL every object (tenant, circuit, peer, member, adjacency, site)
  * that was not set in it is removed by COMMIT. SAs are exempt: they carry traffic while control is away, so they go
- * only by SA_*_DEL, with their tenant or peer, or at their hard lifetime. The fence policy is exempt too: there is
- * never a moment without one after the first.
+ * only by SA_*_DEL or with their tenant or peer; at their hard lifetime they stop. The fence policy is exempt too:
+ *there is never a moment without one after the first.
  *
  * Loss of the connection undoes an open transaction and changes nothing else.
  */
@@ -33,7 +33,7 @@
 #include "pontlevis/limits.h"
 
 #define PONT_LINK_MAGIC       0x504f4e54u /* "PONT" */
-#define PONT_LINK_VERSION     1
+#define PONT_LINK_VERSION     2
 #define PONT_LINK_MESSAGE_MAX 4096
 
 enum pont_link_type {
@@ -49,6 +49,7 @@ enum pont_link_type {
 	PONT_LINK_END,
 	PONT_LINK_DENIED,      /* unasked, at most one per second: the fence denied packets at the WAN transmit */
 	PONT_LINK_SOURCE_PORT, /* record, answers SOURCE_PORTS_GET */
+	PONT_LINK_SA_NOTICES,  /* unasked: SAs that are due for replacement, or have expired */
 
 	/* control to dataplane: transactions */
 	PONT_LINK_BEGIN = 64,
@@ -206,6 +207,23 @@ struct pont_link_adjacency {
  * (inbound) or for a (tenant, peer, worker, SPI) that already exists is answered with EEXIST, because installing a key
  * a second time would start its sequence numbers again.
  */
+/*
+ * When an SA is to be replaced (soft) and when it stops for good (hard), in three measures, whichever comes first (RFC
+ * 4301 section 4.4.2.1). Hard limits of 0 stand for PONT_SA_HARD_*, which none may exceed. A soft limit is at most the
+ * hard one; 0 means the same as the hard one. Time counts from the COMMIT. No packet beyond a hard limit is sealed or
+ * opened: it is dropped as seal.sa_expired or open.sa_expired, and the key is erased within 100 ms; what remains is
+ * its name, until SA_*_DEL or a successor. Bytes are those of the encrypted payload, on both sites the same; inbound,
+ * packets are counted by the sender's sequence number.
+ */
+struct pont_link_lifetime {
+	uint64_t soft_packets;
+	uint64_t hard_packets;
+	uint64_t soft_bytes;
+	uint64_t hard_bytes;
+	uint32_t soft_ms;
+	uint32_t hard_ms;
+};
+
 struct pont_link_sa_in {
 	struct pont_link_header header;
 	uint32_t spi;    /* key; the lower bits index the SA array, see limits.h */
@@ -215,6 +233,7 @@ struct pont_link_sa_in {
 	uint8_t key[PONT_SA_KEY_SIZE];
 	uint8_t salt[PONT_SA_SALT_SIZE];
 	uint64_t sequence; /* highest one considered received; 0 but in interop labs (manual_keys) */
+	struct pont_link_lifetime lifetime;
 };
 
 struct pont_link_sa_out {
@@ -229,6 +248,7 @@ struct pont_link_sa_out {
 	uint8_t salt[PONT_SA_SALT_SIZE];
 	uint32_t reserved2;
 	uint64_t sequence; /* last one considered used; 0 but in interop labs (manual_keys) */
+	struct pont_link_lifetime lifetime;
 };
 
 struct pont_link_sa_in_del {
@@ -294,9 +314,37 @@ struct pont_link_sa_stats {
 	uint16_t peer;
 	uint16_t worker;
 	uint8_t direction; /* PONT_SA_IN, PONT_SA_OUT */
-	uint8_t reserved[3];
+	uint8_t expired;   /* 1: past its hard lifetime, without a key */
+	uint8_t reserved[2];
 	uint64_t age_ms; /* since it was installed */
 	struct pont_sa_counters counters;
+};
+
+enum pont_sa_cause { PONT_SA_BY_PACKETS = 1, PONT_SA_BY_BYTES, PONT_SA_BY_TIME };
+
+/* An SA that has reached a limit. */
+struct pont_link_sa_notice {
+	uint32_t vni;
+	uint32_t spi;
+	uint16_t peer;
+	uint16_t worker;
+	uint8_t direction; /* PONT_SA_IN, PONT_SA_OUT */
+	uint8_t cause;     /* enum pont_sa_cause: the limit reached first */
+	uint8_t expired;   /* 0: the soft one; 1: the hard one */
+	uint8_t reserved;
+};
+
+/*
+ * As many notices as there are at the moment fill each message, and control need not answer: an SA that is still there
+ * is named again after a second, then two, four, up to a minute; and at once on a new connection, and when the hard
+ * limit follows the soft one. A message that control has no room for waits for the next round; it never blocks.
+ */
+enum { PONT_LINK_NOTICES_MAX = 128 };
+struct pont_link_sa_notices {
+	struct pont_link_header header;
+	uint32_t count; /* entries used, 1 to PONT_LINK_NOTICES_MAX; the others are zero */
+	uint32_t reserved;
+	struct pont_link_sa_notice notice[PONT_LINK_NOTICES_MAX];
 };
 
 struct pont_link_fdb_entry {
@@ -342,7 +390,9 @@ _Static_assert(sizeof(struct pont_link_hello) <= PONT_LINK_MESSAGE_MAX, "HELLO f
 _Static_assert(sizeof(struct pont_link_error) <= PONT_LINK_MESSAGE_MAX, "ERROR fits a message");
 _Static_assert(sizeof(struct pont_link_tenant_stats) <= PONT_LINK_MESSAGE_MAX, "TENANT_STATS fits a message");
 _Static_assert(sizeof(struct pont_link_adjacency) == 68, "no padding in ADJACENCY");
-_Static_assert(sizeof(struct pont_link_sa_in) == 64, "no padding in SA_IN");
-_Static_assert(sizeof(struct pont_link_sa_out) == 72, "no padding in SA_OUT");
+_Static_assert(sizeof(struct pont_link_sa_in) == 104, "no padding in SA_IN");
+_Static_assert(sizeof(struct pont_link_sa_out) == 112, "no padding in SA_OUT");
+_Static_assert(sizeof(struct pont_link_sa_notice) == 16, "no padding in a notice");
+_Static_assert(sizeof(struct pont_link_sa_notices) <= PONT_LINK_MESSAGE_MAX, "SA_NOTICES fits a message");
 
 #endif

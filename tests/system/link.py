@@ -15,10 +15,11 @@ import time
 
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
-MAGIC, VERSION, MESSAGE_MAX = 0x504F4E54, 1, 4096
-NAME_SIZE, PORTS_MAX = 32, 16
+MAGIC, VERSION, MESSAGE_MAX = 0x504F4E54, 2, 4096
+NAME_SIZE, PORTS_MAX, NOTICES_MAX = 32, 16, 128
 
 HELLO, ACK, ERROR, TENANT_STATS, WORKER_STATS, PORT_STATS, SA_STATS, FDB_ENTRY, END, DENIED = range(1, 11)
+SA_NOTICES = 12
 (BEGIN, COMMIT, SITE_SET, FENCE_SET, TENANT_SET, CIRCUIT_SET, PEER_SET, MEMBER_SET, ADJACENCY_SET, SA_IN_SET, SA_IN_DEL,
  SA_OUT_SET, SA_OUT_DEL) = range(64, 77)
 STATS_GET, SAS_GET, FDB_GET = range(128, 131)
@@ -127,16 +128,22 @@ class Adjacency(ctypes.Structure):
                 ("source", Address), ("destination", Address), ("path_mtu", U32)]
 
 
+class Lifetime(ctypes.Structure):
+    _fields_ = [("soft_packets", U64), ("hard_packets", U64), ("soft_bytes", U64), ("hard_bytes", U64),
+                ("soft_ms", U32), ("hard_ms", U32)]
+
+
 class SaIn(ctypes.Structure):
     TYPE = SA_IN_SET
     _fields_ = [("header", Header), ("spi", U32), ("vni", U32), ("peer", U16), ("worker", U16), ("key", U8 * 32),
-                ("salt", U8 * 4), ("sequence", U64)]
+                ("salt", U8 * 4), ("sequence", U64), ("lifetime", Lifetime)]
 
 
 class SaOut(ctypes.Structure):
     TYPE = SA_OUT_SET
     _fields_ = [("header", Header), ("vni", U32), ("peer", U16), ("worker", U16), ("spi", U32), ("source_port", U16),
-                ("reserved", U16), ("key", U8 * 32), ("salt", U8 * 4), ("reserved2", U32), ("sequence", U64)]
+                ("reserved", U16), ("key", U8 * 32), ("salt", U8 * 4), ("reserved2", U32), ("sequence", U64),
+                ("lifetime", Lifetime)]
 
 
 class SaInDel(ctypes.Structure):
@@ -198,7 +205,7 @@ class SaCounters(ctypes.Structure):
 
 class SaStats(ctypes.Structure):
     _fields_ = [("header", Header), ("tag", U64), ("vni", U32), ("spi", U32), ("peer", U16), ("worker", U16),
-                ("direction", U8), ("reserved", U8 * 3), ("age_ms", U64), ("counters", SaCounters)]
+                ("direction", U8), ("expired", U8), ("reserved", U8 * 2), ("age_ms", U64), ("counters", SaCounters)]
 
 
 class FdbEntry(ctypes.Structure):
@@ -211,6 +218,15 @@ class Denied(ctypes.Structure):
                 ("reason", U32)]
 
 
+class SaNotice(ctypes.Structure):
+    _fields_ = [("vni", U32), ("spi", U32), ("peer", U16), ("worker", U16), ("direction", U8), ("cause", U8),
+                ("expired", U8), ("reserved", U8)]
+
+
+class SaNotices(ctypes.Structure):
+    _fields_ = [("header", Header), ("count", U32), ("reserved", U32), ("notice", SaNotice * NOTICES_MAX)]
+
+
 # Structure of the header file → layout here.
 CONTRACT = {
     "pont_address": Address, "pont_link_header": Header, "pont_link_port": Port, "pont_link_hello": Hello,
@@ -220,12 +236,14 @@ CONTRACT = {
     "pont_link_sa_out": SaOut, "pont_link_sa_in_del": SaInDel, "pont_link_sa_out_del": SaOutDel,
     "pont_link_request": Request, "pont_link_tenant_stats": TenantStats, "pont_link_worker_stats": WorkerStats,
     "pont_link_port_stats": PortStats, "pont_link_sa_stats": SaStats, "pont_link_fdb_entry": FdbEntry,
-    "pont_link_denied": Denied, "pont_traffic": Traffic, "pont_tenant_counters": TenantCounters,
+    "pont_link_denied": Denied, "pont_link_lifetime": Lifetime, "pont_link_sa_notice": SaNotice,
+    "pont_link_sa_notices": SaNotices, "pont_traffic": Traffic, "pont_tenant_counters": TenantCounters,
     "pont_worker_counters": WorkerCounters, "pont_sa_counters": SaCounters,
 }
 
 RECORDS = {HELLO: Hello, ACK: Ack, ERROR: Error, TENANT_STATS: TenantStats, WORKER_STATS: WorkerStats,
-           PORT_STATS: PortStats, SA_STATS: SaStats, FDB_ENTRY: FdbEntry, END: Request, DENIED: Denied}
+           PORT_STATS: PortStats, SA_STATS: SaStats, FDB_ENTRY: FdbEntry, END: Request, DENIED: Denied,
+           SA_NOTICES: SaNotices}
 
 
 def message(cls, **fields):
@@ -265,6 +283,7 @@ class Link:
         self.revision = int(time.time() * 1000)
         self.tag = 0
         self.denied = []
+        self.notices = []
         self.hello = self.receive()
         assert isinstance(self.hello, Hello)
 
@@ -288,6 +307,9 @@ class Link:
                 self.denied.append(record)
                 if skip_denied:
                     continue
+            if isinstance(record, SaNotices):
+                self.notices += record.notice[:record.count]
+                continue
             return record
 
     def send(self, data, descriptor=None):

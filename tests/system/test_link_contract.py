@@ -15,7 +15,7 @@ def _assertions():
             yield (f'_Static_assert(offsetof(struct {name}, {field}) == {place.offset} && '
                    f'sizeof({member}) == {place.size}, "{name}.{field}");')
     for constant in ("HELLO", "ACK", "ERROR", "TENANT_STATS", "WORKER_STATS", "PORT_STATS", "SA_STATS", "FDB_ENTRY",
-                     "END", "DENIED", "BEGIN", "COMMIT", "SITE_SET", "FENCE_SET", "TENANT_SET", "CIRCUIT_SET",
+                     "END", "DENIED", "SA_NOTICES", "BEGIN", "COMMIT", "SITE_SET", "FENCE_SET", "TENANT_SET", "CIRCUIT_SET",
                      "PEER_SET", "MEMBER_SET", "ADJACENCY_SET", "SA_IN_SET", "SA_IN_DEL", "SA_OUT_SET", "SA_OUT_DEL",
                      "STATS_GET", "SAS_GET", "FDB_GET"):
         yield f'_Static_assert(PONT_LINK_{constant} == {getattr(link, constant)}, "{constant}");'

@@ -18,6 +18,18 @@ ParameterizedTestParameters(limits, schema_repeats_them_faithfully)
 {
 	static struct number numbers[] = {
 		{"properties.site.properties.keys_port.default", PONT_TCP_PORT_KEYS},
+		{"properties.keys.properties.sa_lifetime.properties.seconds.minimum", PONT_SA_S_MIN},
+		{"properties.keys.properties.sa_lifetime.properties.seconds.maximum", PONT_SA_HARD_S},
+		{"properties.keys.properties.sa_lifetime.properties.seconds.default", PONT_SA_HARD_S},
+		{"properties.keys.properties.sa_lifetime.properties.bytes.minimum", PONT_SA_BYTES_MIN},
+		{"properties.keys.properties.sa_lifetime.properties.bytes.maximum", PONT_SA_HARD_BYTES},
+		{"properties.keys.properties.sa_lifetime.properties.bytes.default", PONT_SA_HARD_BYTES},
+		{"properties.keys.properties.sa_lifetime.properties.packets.minimum", PONT_SA_PACKETS_MIN},
+		{"properties.keys.properties.sa_lifetime.properties.packets.maximum", PONT_SA_HARD_PACKETS},
+		{"properties.keys.properties.sa_lifetime.properties.packets.default", PONT_SA_HARD_PACKETS},
+		{"properties.keys.properties.session_lifetime_seconds.minimum", PONT_SESSION_S_MIN},
+		{"properties.keys.properties.session_lifetime_seconds.maximum", PONT_SESSION_S_MAX},
+		{"properties.keys.properties.session_lifetime_seconds.default", PONT_SESSION_S_MAX},
 		{"properties.peers.maxItems", PONT_PEERS_MAX},
 		{"properties.peers.items.properties.keys_port.default", PONT_TCP_PORT_KEYS},
 		{"properties.tenants.maxItems", PONT_TENANTS_MAX},

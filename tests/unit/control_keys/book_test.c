@@ -8,7 +8,7 @@
 #include "pontlevis/link.h"
 
 static struct book book;
-static struct book_list list;
+static struct book_list list, draining;
 
 static void open_book(void)
 {
@@ -16,11 +16,13 @@ static void open_book(void)
 	memset(&book, 0, sizeof(book));
 	book_init(&book);
 	LIST_INIT(&list);
+	LIST_INIT(&draining);
 }
 
 static void close_book(void)
 {
 	book_drop_list(&book, &list);
+	book_drop_list(&book, &draining);
 	book_free(&book);
 }
 
@@ -71,7 +73,7 @@ Test(book, does_not_reuse_a_slot_before_the_delete_is_confirmed)
 	spi = book_pick_spi(&book);
 	sa = add(spi);
 	cr_assert_null(add(spi + 1));
-	book_retire(&book, sa, 0);
+	book_retire(&book, sa);
 	cr_assert_eq(book_pick_spi(&book), 0);
 	cr_assert_eq(book_next_due(&book, NULL, 1), sa);
 	book_drop(&book, sa);
@@ -88,11 +90,11 @@ Test(book, hands_out_what_leaves_at_once_before_what_has_drained)
 	drains = add(0x1000);
 	drains_later = add(0x1001);
 	leaves = add(0x1002);
-	book_retire(&book, drains, 30000);
-	book_retire(&book, drains_later, 30000);
-	book_retire(&book, leaves, 0);
+	book_drain(&book, drains, &draining, 30000);
+	book_drain(&book, drains_later, &draining, 30000);
+	book_retire(&book, leaves);
 	/* A second retirement changes nothing. */
-	book_retire(&book, drains, 0);
+	book_retire(&book, drains);
 	cr_assert_eq(book_next_due(&book, NULL, 1), leaves);
 	cr_assert_null(book_next_due(&book, leaves, 1));
 	cr_assert_eq(book_next_due(&book, leaves, forever), drains);

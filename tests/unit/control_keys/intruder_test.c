@@ -430,7 +430,9 @@ static void say(struct rogue *rogue, const char *text)
 	cr_assert_eq(channel_send(rogue->channel, text, strlen(text)), 0);
 }
 
-#define HELLO                   "{\"type\":\"hello\",\"version\":1,\"site\":\"par1\",\"boot_id\":\"0123456789abcdef\",\"workers\":1}"
+#define HELLO                                                                                                          \
+	"{\"type\":\"hello\",\"version\":2,\"site\":\"par1\",\"boot_id\":\"0123456789abcdef\",\"workers\":1,"          \
+	"\"lifetime\":3600}"
 #define TENANTS                 "{\"type\":\"tenants\",\"vnis\":[100],\"more\":false}"
 #define OFFER(vni, worker, spi) "{\"vni\":" vni ",\"worker\":" worker ",\"spi\":" spi ",\"port\":50000}"
 #define OFFERS(list)            "{\"type\":\"offers\",\"offers\":[" list "]}"
@@ -444,12 +446,12 @@ Test(intruder, with_the_peers_key_that_breaks_the_protocol_loses_its_session)
 		{{"{"}, "not JSON"},
 		{{TENANTS}, "not a hello"},
 		{{HELLO, HELLO}, "second hello"},
-		{{HELLO, OFFERS(OFFER("100", "0", "70000"))}, "before the list"},
+		{{HELLO, OFFERS(OFFER("100", "0", "70000"))}, "SAs before the list"},
 		{{HELLO, "{\"type\":\"ping\"}"}, "unknown type"},
 		{{HELLO, "{\"type\":\"tenants\",\"vnis\":[100],\"more\":false,\"why\":1}"}, "left unpacked: why"},
-		{{"{\"type\":\"hello\",\"version\":2,\"site\":\"par1\",\"boot_id\":\"0123456789abcdef\",\"workers\":"
+		{{"{\"type\":\"hello\",\"version\":3,\"site\":\"par1\",\"boot_id\":\"0123456789abcdef\",\"workers\":"
 		  "1}"},
-			"version 2"},
+			"version 3"},
 		{{HELLO, TENANTS, OFFERS(OFFER("100", "2", "70000"))}, "worker 2"},
 		{{HELLO, TENANTS, OFFERS(OFFER("100", "0", "70000") "," OFFER("100", "0", "70001"))},
 			"two offers at once"},

@@ -30,12 +30,13 @@ Test(message, says_hello)
 {
 	memset(&message, 0, sizeof(message));
 	message.type = MESSAGE_HELLO;
-	message.hello.version = 1;
+	message.hello.version = MESSAGE_VERSION;
 	message.hello.workers = 16;
+	message.hello.lifetime_s = 3600;
 	message.hello.boot_id = UINT64_C(0xfedcba9876543210);
 	strcpy(message.hello.site, "par1");
-	round_trip("{\"type\":\"hello\",\"version\":1,\"site\":\"par1\",\"boot_id\":\"fedcba9876543210\","
-		   "\"workers\":16}");
+	round_trip("{\"type\":\"hello\",\"version\":2,\"site\":\"par1\",\"boot_id\":\"fedcba9876543210\","
+		   "\"workers\":16,\"lifetime\":3600}");
 }
 
 Test(message, carries_full_batches_of_tenants)
@@ -75,9 +76,29 @@ Test(message, carries_full_batches_of_offers_and_their_acceptance)
 	round_trip(NULL);
 }
 
+Test(message, carries_full_batches_of_sas)
+{
+	memset(&message, 0, sizeof(message));
+	message.type = MESSAGE_USING;
+	message.more = true;
+	message.count = 1;
+	message.sas[0] = (struct message_sa){.vni = 100, .spi = 4294705152u, .worker = 3};
+	round_trip("{\"type\":\"using\",\"sas\":[{\"vni\":100,\"worker\":3,\"spi\":4294705152}],\"more\":true}");
+	message.count = MESSAGE_BATCH;
+	for (uint32_t i = 0; i < MESSAGE_BATCH; i++)
+		message.sas[i] =
+			(struct message_sa){.vni = PONT_VNI_MAX, .spi = UINT32_MAX - i, .worker = PONT_WORKERS_MAX - 1};
+	round_trip(NULL);
+	message.type = MESSAGE_RENEW;
+	message.more = false;
+	round_trip(NULL);
+}
+
 #define HELLO(version, site, boot_id, workers)                                                                         \
-	"{\"type\":\"hello\",\"version\":" version ",\"site\":" site ",\"boot_id\":" boot_id ",\"workers\":" workers "}"
-#define BOOT "\"0123456789abcdef\""
+	"{\"type\":\"hello\",\"version\":" version ",\"site\":" site ",\"boot_id\":" boot_id ",\"workers\":" workers   \
+	",\"lifetime\":60}"
+#define BOOT                    "\"0123456789abcdef\""
+#define RENEW(vni, worker, spi) "{\"type\":\"renew\",\"sas\":[{\"vni\":" vni ",\"worker\":" worker ",\"spi\":" spi "}]}"
 #define OFFER(vni, worker, spi, port)                                                                                  \
 	"{\"type\":\"offers\",\"offers\":[{\"vni\":" vni ",\"worker\":" worker ",\"spi\":" spi ",\"port\":" port "}]}"
 
@@ -96,6 +117,21 @@ ParameterizedTestParameters(message, refuses_what_is_not_exactly_a_message)
 		{"{\"type\":\"\"}"},
 		{"{\"type\":\"ping\"}"},
 		{"{\"type\":\"hello\"}"},
+		{"{\"type\":\"hello\",\"version\":2,\"site\":\"par1\",\"boot_id\":" BOOT ",\"workers\":1}"},
+		{"{\"type\":\"hello\",\"version\":2,\"site\":\"par1\",\"boot_id\":" BOOT
+		 ",\"workers\":1,\"lifetime\":0}"},
+		{"{\"type\":\"hello\",\"version\":2,\"site\":\"par1\",\"boot_id\":" BOOT
+		 ",\"workers\":1,\"lifetime\":3601}"},
+		{"{\"type\":\"using\",\"sas\":[]}"},
+		{"{\"type\":\"using\",\"sas\":[1],\"more\":false}"},
+		{"{\"type\":\"renew\",\"sas\":{}}"},
+		{"{\"type\":\"renew\",\"sas\":[],\"more\":false}"},
+		{RENEW("0", "0", "256")},
+		{RENEW("16777216", "0", "256")},
+		{RENEW("1", "-1", "256")},
+		{RENEW("1", "16", "256")},
+		{RENEW("1", "0", "255")},
+		{RENEW("1", "0", "4294967296")},
 		{"{\"type\":\"tenants\",\"vnis\":[100],\"more\":false"},
 		{"{\"type\":\"tenants\",\"vnis\":[100],\"more\":false}{}"},
 		{"{\"type\":\"tenants\",\"vnis\":[100],\"more\":false} x"},
@@ -130,17 +166,17 @@ ParameterizedTestParameters(message, refuses_what_is_not_exactly_a_message)
 		{OFFER("1", "0", "256", "115536")},
 		{HELLO("0", "\"par1\"", BOOT, "1")},
 		{HELLO("4294967297", "\"par1\"", BOOT, "1")},
-		{HELLO("1", "\"par1\"", BOOT, "0")},
-		{HELLO("1", "\"par1\"", BOOT, "17")},
-		{HELLO("1", "\"\"", BOOT, "1")},
-		{HELLO("1", "\"PAR1\"", BOOT, "1")},
-		{HELLO("1", "\"par1\\n\"", BOOT, "1")},
-		{HELLO("1", "\"par\\u00001\"", BOOT, "1")},
-		{HELLO("1", "\"abcdefghijklmnopqrstuvwxyz012345\"", BOOT, "1")},
-		{HELLO("1", "\"par1\"", "\"0123456789abcde\"", "1")},
-		{HELLO("1", "\"par1\"", "\"0123456789abcdef0\"", "1")},
-		{HELLO("1", "\"par1\"", "\"0123456789ABCDEF\"", "1")},
-		{HELLO("1", "\"par1\"", "1234567890123456", "1")},
+		{HELLO("2", "\"par1\"", BOOT, "0")},
+		{HELLO("2", "\"par1\"", BOOT, "17")},
+		{HELLO("2", "\"\"", BOOT, "1")},
+		{HELLO("2", "\"PAR1\"", BOOT, "1")},
+		{HELLO("2", "\"par1\\n\"", BOOT, "1")},
+		{HELLO("2", "\"par\\u00001\"", BOOT, "1")},
+		{HELLO("2", "\"abcdefghijklmnopqrstuvwxyz012345\"", BOOT, "1")},
+		{HELLO("2", "\"par1\"", "\"0123456789abcde\"", "1")},
+		{HELLO("2", "\"par1\"", "\"0123456789abcdef0\"", "1")},
+		{HELLO("2", "\"par1\"", "\"0123456789ABCDEF\"", "1")},
+		{HELLO("2", "\"par1\"", "1234567890123456", "1")},
 		{"\xff\xfe"},
 		{"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["},
 	};
@@ -157,9 +193,12 @@ ParameterizedTest(struct bad *bad, message, refuses_what_is_not_exactly_a_messag
 Test(message, accepts_the_samples_that_the_refused_ones_were_made_from)
 {
 	static const char *const good[] = {
-		HELLO("1", "\"par1\"", BOOT, "1"),
+		HELLO("2", "\"par1\"", BOOT, "1"),
 		HELLO("7", "\"a\"", BOOT, "16"),
+		"{\"type\":\"hello\",\"version\":3,\"colour\":\"blue\"}",
 		OFFER("1", "0", "256", "50000"),
+		RENEW("1", "0", "256"),
+		"{\"type\":\"using\",\"sas\":[],\"more\":true}",
 		"{\"type\":\"withdraw\",\"vnis\":[1]}",
 		"{\"type\":\"accepted\",\"spis\":[256]}",
 		"{\"type\":\"tenants\",\"vnis\":[100],\"more\":false} \n",

@@ -28,8 +28,8 @@ static const struct keys_times fast = {
 	.backoff_ms = 40,
 	.backoff_limit_ms = 300,
 	.settled_ms = 10000,
-	.renew_ms = 3600000,
 	.drain_ms = 300,
+	.drain_min_ms = 100,
 	.retry_ms = 60,
 };
 

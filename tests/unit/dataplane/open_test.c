@@ -417,18 +417,54 @@ Case(open, drops_padding_longer_than_the_packet)
 	}
 }
 
-Case(open, withdraws_an_sa_at_its_hard_limit_of_time)
+Case(open, stops_at_the_hard_limit_of_time)
 {
+	struct sa_in *sa = rig_live_sa_in(&site, RIG_HOPITAL, RIG_PEER4, 0);
 	struct frame frame = good_at(1);
 
 	expect_delivered(&frame);
-	configuration_age(&site.configuration);
+	configuration_watch(&site.configuration);
 	frame = good_at(2);
 	expect_delivered(&frame);
-	rig_live_sa_in(&site, RIG_HOPITAL, RIG_PEER4, 0)->expires_tsc = 1;
-	configuration_age(&site.configuration);
+	rig_expire(&site, &sa->life);
 	frame = good_at(3);
 	arrive(RIG_WAN, &frame);
-	expect_drops(0, PONT_DROP_steer_unknown_spi, 1);
+	expect_drops(RIG_HOPITAL, PONT_DROP_open_sa_expired, 1);
 	cr_expect_eq(rig_drain(&site), 0);
+}
+
+Case(open, stops_at_the_hard_limit_of_packets)
+{
+	struct sa_in *sa = rig_live_sa_in(&site, RIG_HOPITAL, RIG_PEER4, 0);
+	struct frame frame = good_at(5);
+
+	sa->sequence_hard = 5;
+	expect_delivered(&frame);
+	frame = good_at(6);
+	arrive(RIG_WAN, &frame);
+	expect_drops(RIG_HOPITAL, PONT_DROP_open_sa_expired, 1);
+	frame = good_at(4);
+	expect_delivered(&frame);
+}
+
+Case(open, never_exceeds_the_hard_limit_of_bytes)
+{
+	struct sa_in *sa = rig_live_sa_in(&site, RIG_HOPITAL, RIG_PEER4, 0);
+	struct frame frame = good_at(1);
+
+	expect_delivered(&frame);
+	sa->bytes_hard = 4 * sa->bytes - 1;
+	for (uint64_t i = 2; i <= 12; i++) {
+		frame = good_at(i);
+		rig_give(&site, RIG_WAN, frame.bytes, frame.size);
+	}
+	rig_round(&site);
+	cr_expect_eq(sa->packets, 3);
+	cr_expect_leq(sa->bytes, sa->bytes_hard);
+	expect_drops(RIG_HOPITAL, PONT_DROP_open_sa_expired, 9);
+	sa->bytes = 0;
+	frame = good_at(13);
+	arrive(RIG_WAN, &frame);
+	expect_drops(RIG_HOPITAL, PONT_DROP_open_sa_expired, 10);
+	(void)rig_drain(&site);
 }

@@ -330,6 +330,16 @@ struct sa_out *rig_live_sa_out(struct rig *rig, uint32_t vni, uint16_t peer, uin
 	return edge != 0 ? state->edge[edge].sa[worker] : NULL;
 }
 
+void rig_expire(struct rig *rig, const struct sa_life *life)
+{
+	struct lifetimes *lifetimes = &rig->configuration.lifetimes;
+
+	RIG_CHECK(life->watch != 0, "the SA is not in use");
+	lifetimes->watch[life->watch].hard_tsc = 0;
+	lifetimes->next_time_tsc = 0;
+	configuration_watch(&rig->configuration);
+}
+
 struct sa_in *rig_live_sa_in(struct rig *rig, uint32_t vni, uint16_t peer, uint16_t worker)
 {
 	uint32_t spi = rig_wire_in(vni, peer, worker).spi;

@@ -112,6 +112,8 @@ struct wire_outer rig_outer_from(uint16_t peer);
 /* The SA in force that a worker seals with; NULL: none. */
 struct sa_out *rig_live_sa_out(struct rig *rig, uint32_t vni, uint16_t peer, uint16_t worker);
 struct sa_in *rig_live_sa_in(struct rig *rig, uint32_t vni, uint16_t peer, uint16_t worker);
+/* The time of an SA in use is over, and the main lcore finds that out. */
+void rig_expire(struct rig *rig, const struct sa_life *life);
 
 /*
  * A file (memfd) with a fence table: entry for every destination, IPv4 and IPv6, but 203.0.113.0/24, whose entry has

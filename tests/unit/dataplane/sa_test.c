@@ -49,8 +49,65 @@ Test(sa, outbound_takes_from_the_message_what_the_path_needs)
 	cr_expect_eq(sa.source_port, message.source_port);
 	cr_expect_eq(sa.peer, message.peer);
 	cr_expect_eq(sa.tenant, 7);
-	cr_expect_eq(sa.expires_tsc - sa.installed_tsc, PONT_SA_HARD_S * rte_get_tsc_hz());
-	cr_expect_leq(sa.installed_tsc, rte_get_tsc_cycles());
+	cr_expect_leq(sa.life.hard_tsc - sa.life.installed_tsc, PONT_SA_HARD_S * rte_get_tsc_hz());
+	cr_expect_gt(sa.life.hard_tsc - sa.life.installed_tsc, (PONT_SA_HARD_S - 1) * rte_get_tsc_hz());
+	cr_expect_leq(sa.life.installed_tsc, rte_get_tsc_cycles());
+}
+
+Test(sa, takes_the_limits_of_its_lifetime)
+{
+	const struct pont_link_lifetime lifetime = {.soft_packets = 80,
+		.hard_packets = 100,
+		.soft_bytes = 8000,
+		.hard_bytes = 10000,
+		.soft_ms = 800,
+		.hard_ms = 1000};
+	struct pont_link_sa_out out = rig_sa_out(RIG_HOPITAL, RIG_PEER4, 0);
+	struct pont_link_sa_in in = rig_sa_in(RIG_HOPITAL, RIG_PEER4, 0);
+	struct sa_out sa_out;
+	struct sa_in sa_in;
+	uint64_t second = rte_get_tsc_hz();
+
+	out.lifetime = in.lifetime = lifetime;
+	sa_out_init(&sa_out, &out, 7, manager);
+	sa_in_init(&sa_in, &in, 7, PLACE_EDGE | 3, manager);
+	cr_expect_eq(sa_out.sequence_hard, 100);
+	cr_expect_eq(sa_in.sequence_hard, 100);
+	cr_expect_eq(sa_out.bytes_hard, 10000);
+	cr_expect_eq(sa_in.bytes_hard, 10000);
+	for (const struct sa_life *life = &sa_out.life;; life = &sa_in.life) {
+		cr_expect_eq(life->soft_sequence, 80);
+		cr_expect_eq(life->soft_bytes, 8000);
+		cr_expect_leq(life->hard_tsc - life->installed_tsc, second, "never late");
+		cr_expect_gt(life->hard_tsc - life->installed_tsc, second * 9 / 10);
+		cr_expect_leq(life->soft_tsc, life->hard_tsc);
+		cr_expect_leq(life->soft_tsc - life->installed_tsc, second * 8 / 10);
+		if (life == &sa_in.life)
+			break;
+	}
+}
+
+static const struct {
+	struct pont_link_lifetime lifetime;
+	bool valid;
+} lifetimes_tried[] = {
+	{{0}, true},
+	{{.hard_packets = PONT_SA_HARD_PACKETS, .hard_bytes = PONT_SA_HARD_BYTES, .hard_ms = PONT_SA_HARD_S * 1000},
+		true},
+	{{.hard_packets = PONT_SA_HARD_PACKETS + 1}, false},
+	{{.hard_bytes = PONT_SA_HARD_BYTES + 1}, false},
+	{{.hard_ms = PONT_SA_HARD_S * 1000 + 1}, false},
+	{{.soft_packets = 5, .hard_packets = 5}, true},
+	{{.soft_packets = 6, .hard_packets = 5}, false},
+	{{.soft_bytes = 6, .hard_bytes = 5}, false},
+	{{.soft_ms = 6, .hard_ms = 5}, false},
+	{{.soft_packets = PONT_SA_HARD_PACKETS + 1}, false},
+};
+
+Test(sa, lifetimes_only_go_downwards)
+{
+	for (size_t i = 0; i < RTE_DIM(lifetimes_tried); i++)
+		cr_expect_eq(sa_lifetime_valid(&lifetimes_tried[i].lifetime), lifetimes_tried[i].valid, "case %zu", i);
 }
 
 Test(sa, outbound_numbers_never_reach_the_end_of_all_numbers)

@@ -769,20 +769,22 @@ Case(transaction, forgets_hosts_that_were_silent_for_the_ageing_time)
 	(void)expect_sealed(RIG_HOPITAL, RIG_PEER4, &frame);
 }
 
-Case(transaction, withdraws_no_sa_while_one_is_open)
+Case(transaction, deletes_sas_that_expired_while_one_is_open)
 {
-	rig_live_sa_in(&site, RIG_HOPITAL, RIG_PEER4, 0)->expires_tsc = 1;
+	struct pont_link_sa_in_del del = {.spi = rig_sa_in(RIG_HOPITAL, RIG_PEER4, 0).spi};
+
 	rig_begin(&site, false);
-	configuration_age(&site.configuration);
+	rig_must(&site, PONT_LINK_SA_IN_DEL, del);
+	rig_expire(&site, &rig_live_sa_in(&site, RIG_HOPITAL, RIG_PEER4, 0)->life);
 	cr_expect_not_null(rig_live_sa_in(&site, RIG_HOPITAL, RIG_PEER4, 0));
 	rig_must_commit(&site);
-	configuration_age(&site.configuration);
 	cr_expect_null(rig_live_sa_in(&site, RIG_HOPITAL, RIG_PEER4, 0));
 	/* The edge's count went with it: the peer can leave. */
 	rig_begin(&site, true);
 	rig_must_commit(&site);
 	for (uint32_t i = 1; i < site.configuration.state->edge_size; i++)
 		cr_expect_eq(site.configuration.state->edge[i].tenant, 0);
+	cr_expect_eq(site.configuration.lifetimes.count, 1, "nothing is watched any more");
 }
 
 Case(transaction, carries_a_full_configuration)
