@@ -40,6 +40,7 @@ enum key {
 	KEY_PACKETS = 'n',
 	KEY_TAGGED = 256,
 	KEY_IPV6,
+	KEY_MISDIRECTED,
 };
 
 static const struct argp_option option_table[] = {
@@ -55,6 +56,8 @@ static const struct argp_option option_table[] = {
 	{"repetitions", KEY_REPETITIONS, "R", 0, "Interleaved repetitions, of which the median counts (default 11)", 0},
 	{"packets", KEY_PACKETS, "N", 0, "Packets per repetition and thing measured (default 65536)", 0},
 	{"tagged", KEY_TAGGED, NULL, 0, "VLAN tag on the access side also with one tenant (always with more)", 0},
+	{"misdirected", KEY_MISDIRECTED, NULL, 0,
+		"Inbound, every packet arrives at a worker that does not own its SA (2 workers or more)", 0},
 	{"ipv6", KEY_IPV6, NULL, 0, "IPv6 underlay", 0},
 	{"stages", KEY_STAGES, NULL, 0, "Cycles of each stage, from repetitions of their own", 0},
 	{"json", KEY_JSON, NULL, 0, "Print JSON", 0},
@@ -126,11 +129,18 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	case KEY_IPV6:
 		options->rig.ipv6 = true;
 		return 0;
+	case KEY_MISDIRECTED:
+		options->rig.misdirected = true;
+		return 0;
 	case KEY_STAGES:
 		options->stages = true;
 		return 0;
 	case KEY_JSON:
 		options->json = true;
+		return 0;
+	case ARGP_KEY_END:
+		if (options->rig.misdirected && options->rig.workers < 2)
+			argp_error(state, "--misdirected needs --workers 2 or more");
 		return 0;
 	default:
 		return ARGP_ERR_UNKNOWN;
@@ -172,7 +182,7 @@ static json_t *stages_json(const struct stage_clock *clock)
 static json_t *one(struct rig *rig, const struct options *options, enum direction direction, uint16_t frame)
 {
 	static double path[REPETITIONS_MAX], raw[REPETITIONS_MAX], ratio[REPETITIONS_MAX], with_io[REPETITIONS_MAX],
-		mpps[REPETITIONS_MAX], empty[REPETITIONS_MAX];
+		mpps[REPETITIONS_MAX], empty[REPETITIONS_MAX], raw_keys[REPETITIONS_MAX];
 	struct sample sample;
 	json_t *result;
 	double rate;
@@ -184,21 +194,26 @@ static json_t *one(struct rig *rig, const struct options *options, enum directio
 		path[r] = sample.path - sample.empty;
 		empty[r] = sample.empty;
 		raw[r] = sample.raw;
+		raw_keys[r] = sample.raw_keys;
 		ratio[r] = sample.raw / (sample.path - sample.empty);
 		with_io[r] = sample.raw / sample.path;
 		mpps[r] = sample.mpps;
 	}
 	rate = median(mpps, options->repetitions);
-	result = json_pack("{s:s, s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:i, s:i, s:i, s:i, s:i, s:i, s:b}",
+	result = json_pack("{s:s, s:o, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:f, s:i, s:i, s:i, s:i, s:i, s:i, s:b, s:b}",
 		"direction", direction == DIRECTION_OUT ? "outbound" : "inbound", "frame",
 		frame == FRAME_IMIX ? json_string("imix") : json_integer(frame), "cycles_per_packet",
 		median(path, options->repetitions), "raw_cycles_per_packet", median(raw, options->repetitions),
-		"io_cycles_per_packet", median(empty, options->repetitions), "ratio",
-		median(ratio, options->repetitions), "ratio_with_io", median(with_io, options->repetitions), "mpps",
-		rate, "gbps", rate * sample.bytes * 8 / 1e3, "tenants", (int)options->rig.tenants, "peers",
-		(int)options->rig.peers, "macs", (int)options->rig.macs, "prefixes", (int)options->rig.prefixes,
-		"workers", (int)options->rig.workers, "buffers", (int)options->rig.buffers, "tagged",
-		options->rig.tagged || options->rig.tenants > 1);
+		"raw_keys_cycles_per_packet", median(raw_keys, options->repetitions), "io_cycles_per_packet",
+		median(empty, options->repetitions), "ratio", median(ratio, options->repetitions), "ratio_with_io",
+		median(with_io, options->repetitions), "mpps", rate, "gbps", rate * sample.bytes * 8 / 1e3, "tenants",
+		(int)options->rig.tenants, "peers", (int)options->rig.peers, "macs", (int)options->rig.macs, "prefixes",
+		(int)options->rig.prefixes, "workers", (int)options->rig.workers, "buffers", (int)options->rig.buffers,
+		"tagged", options->rig.tagged || options->rig.tenants > 1, "misdirected", options->rig.misdirected);
+	if (result == NULL) {
+		fprintf(stderr, "bench: out of memory for the result\n");
+		exit(EXIT_FAILURE);
+	}
 	if (options->stages) {
 		measure(rig, direction, frame, options->packets * 4, true, &sample);
 		(void)json_object_set_new(result, "stages", stages_json(&sample.clock));

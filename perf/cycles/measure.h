@@ -15,13 +15,14 @@ struct sample {
 	double path;              /* cycles per packet of a worker, port to port */
 	double empty;             /* the same ports with nothing between them */
 	double raw;               /* AES-256-GCM on the bytes that ESP encrypts */
+	double raw_keys;          /* the same with a key of the site's SAs per packet, at random */
 	double bytes;             /* of tenant frames, per packet */
 	double mpps;              /* of all workers together, path */
 	struct stage_clock clock; /* filled by a run of its own, if asked for */
 };
 
 /*
- * One repetition: each of the three over at least `packets` packets per worker, in turns over the rig's buffers.
+ * One repetition: each of them over at least `packets` packets per worker, in turns over the rig's buffers.
  * frame: bytes of the tenant's frame, or FRAME_IMIX. Exits with a message if a packet is lost on the way.
  */
 void measure(struct rig *rig, enum direction direction, uint16_t frame, unsigned int packets, bool stages,

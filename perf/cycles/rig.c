@@ -297,8 +297,31 @@ static void fill_fdb(struct rig *rig)
 	}
 }
 
-void rig_frame(const struct rig *rig, struct rte_mbuf *mbuf, unsigned int tenant, unsigned int mac, uint16_t size)
+const struct gcm_key_data *rig_key(const struct rig *rig, unsigned int number)
 {
+	const struct state *state = rig->a.configuration.state;
+	unsigned int sas = rig->options.tenants * rig->options.peers;
+
+	/* Edges are numbered from 1 as they are made, and a new site's are made tenant by tenant. */
+	return &state->edge[1 + number % sas].sa[0]->key;
+}
+
+/* At the end of the smallest frame, where every frame has payload. */
+enum { STAMP_AT = 60 - sizeof(struct stamp) };
+
+struct stamp rig_stamp(const struct rte_mbuf *mbuf)
+{
+	const uint8_t *frame = rte_pktmbuf_mtod(mbuf, const uint8_t *);
+	struct stamp stamp;
+
+	memcpy(&stamp, frame + STAMP_AT + (frame[12] == 0x81 ? RTE_VLAN_HLEN : 0), sizeof(stamp));
+	return stamp;
+}
+
+void rig_frame(const struct rig *rig, struct rte_mbuf *mbuf, unsigned int tenant, unsigned int mac, uint16_t size,
+	uint64_t number)
+{
+	struct stamp stamp = {.number = number, .sa = tenant * rig->options.peers + (1 + mac) % rig->options.peers};
 	uint8_t *frame;
 	uint16_t at = 12;
 
@@ -319,6 +342,7 @@ void rig_frame(const struct rig *rig, struct rte_mbuf *mbuf, unsigned int tenant
 	memset(frame + at + 2, 0x45, size - 14);
 	/* Not ECN-capable, so that nothing is marked on the way. */
 	frame[at + 3] = 0;
+	memcpy(frame + at - 12 + STAMP_AT, &stamp, sizeof(stamp));
 }
 
 void rig_create(struct rig *rig, const struct rig_options *options)

@@ -24,6 +24,7 @@ struct rig_options {
 	unsigned int buffers; /* packets in flight, per worker */
 	bool tagged;          /* circuits have VLANs even where one untagged circuit would do */
 	bool ipv6;            /* underlay */
+	bool misdirected;     /* B receives every packet on another worker than its SA's owner */
 };
 
 struct site {
@@ -44,8 +45,21 @@ struct rig {
 /* Builds both sites; exits with a message if that fails. */
 void rig_create(struct rig *rig, const struct rig_options *options);
 
-/* One frame of a tenant at A towards address number mac of its own at the peers; size in bytes without tag. */
-void rig_frame(const struct rig *rig, struct rte_mbuf *mbuf, unsigned int tenant, unsigned int mac, uint16_t size);
+/* What a frame says of itself: which SA it travels under, and a number that only grows. */
+struct stamp {
+	uint64_t number;
+	uint32_t sa; /* among those of its worker */
+};
+
+/*
+ * One frame of a tenant at A towards address number mac of its own at the peers; size in bytes without tag. number: for
+ * its stamp.
+ */
+void rig_frame(const struct rig *rig, struct rte_mbuf *mbuf, unsigned int tenant, unsigned int mac, uint16_t size,
+	uint64_t number);
+struct stamp rig_stamp(const struct rte_mbuf *mbuf);
+/* The expanded key of one of A's outbound SAs, any number standing for one of them. */
+const struct gcm_key_data *rig_key(const struct rig *rig, unsigned int number);
 /* Access port (number in the site) that carries the tenant. */
 unsigned int rig_access_port(const struct rig *rig, unsigned int tenant);
 
