@@ -33,6 +33,18 @@ static inline void take_tag_off(struct rte_mbuf *mbuf, uint8_t *frame)
 	mbuf->pkt_len = mbuf->data_len;
 }
 
+/* A tenant's counters are asked for when the tenant is known, and have arrived when so many more packets have passed.
+ */
+enum { COUNT_BEHIND = 8 };
+
+static inline void count(struct worker *worker, const struct packet *packet)
+{
+	struct pont_traffic *received = &worker->traffic[packet->tenant].access_rx;
+
+	received->packets++;
+	received->bytes += packet->length;
+}
+
 void stage_classify(struct worker *worker, struct lane *lane)
 {
 	const struct attachment *attachments =
@@ -44,7 +56,6 @@ void stage_classify(struct worker *worker, struct lane *lane)
 		uint8_t *frame = rte_pktmbuf_mtod(mbuf, uint8_t *);
 		struct packet *packet = &lane->packet[kept];
 		struct attachment attachment;
-		struct pont_traffic *received;
 		bool tagged;
 		uint16_t vlan = vlan_of(mbuf, frame, &tagged);
 
@@ -60,14 +71,17 @@ void stage_classify(struct worker *worker, struct lane *lane)
 		packet->mbuf = mbuf;
 		packet->from = attachment.circuit;
 		packet->tenant = attachment.tenant;
-		received = &worker->traffic[attachment.tenant].access_rx;
-		received->packets++;
-		received->bytes += mbuf->pkt_len; /* as on the port, with the tag */
+		packet->length = (uint16_t)mbuf->pkt_len; /* as on the port, with the tag */
+		rte_prefetch0(&worker->traffic[attachment.tenant]);
 		/* Before the addresses are moved: to read them back at once would wait for the move. */
 		forward_ahead(worker, packet, frame);
 		if (tagged)
 			take_tag_off(mbuf, frame);
+		if (kept >= COUNT_BEHIND)
+			count(worker, &lane->packet[kept - COUNT_BEHIND]);
 		kept++;
 	}
+	for (uint16_t i = kept > COUNT_BEHIND ? kept - COUNT_BEHIND : 0; i < kept; i++)
+		count(worker, &lane->packet[i]);
 	lane->count = kept;
 }

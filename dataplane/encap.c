@@ -64,9 +64,10 @@ static inline uint32_t encrypted_size(uint32_t frame)
 static const uint64_t trailer_bytes[4] = {TRAILER(0, 0), TRAILER(1, 0x01), TRAILER(2, 0x0201), TRAILER(3, 0x030201)};
 
 /* Lays the header before and the trailer behind one frame; false: no room in the buffer, which ports are sized for. */
-static inline bool encapsulate(struct packet *packet, uint32_t encrypted)
+static inline bool encapsulate(const struct snapshot *snapshot, struct packet *packet, uint32_t encrypted)
 {
 	const struct edge_out *edge = packet->edge;
+	const struct peer_out *peer = &snapshot->peer[edge->peer];
 	struct rte_mbuf *mbuf = packet->mbuf;
 	uint32_t size = mbuf->pkt_len, header_size = edge->header_size;
 	uint32_t behind = encrypted - OUTER_INNER_SIZE - size + PONT_ESP_ICV_SIZE;
@@ -79,14 +80,17 @@ static inline bool encapsulate(struct packet *packet, uint32_t encrypted)
 		return false;
 	memcpy(frame + size, &trailer_bytes[encrypted - OUTER_INNER_SIZE - size - 2], sizeof(trailer_bytes[0]));
 	if (likely(edge->ip_size == sizeof(struct rte_ipv4_hdr)))
-		memcpy(header, edge->header, OUTER_HEADER_IPV4);
+		memcpy(header, peer->header, OUTER_HEADER_IPV4);
 	else
-		memcpy(header, edge->header, OUTER_HEADER_MAX);
+		memcpy(header, peer->header, OUTER_HEADER_MAX);
 	write_ip(header + OUTER_ETHER_SIZE, edge, udp_size, ecn);
 	udp = (void *)(frame - OUTER_INNER_SIZE - OUTER_ESP_SIZE - sizeof(*udp));
+	udp->src_port = edge->source_port;
 	udp->dgram_len = rte_cpu_to_be_16(udp_size);
+	memcpy(udp + 1, &edge->spi, sizeof(edge->spi));
 	udp = (void *)(frame - OUTER_INNER_SIZE);
 	udp->dgram_len = rte_cpu_to_be_16((uint16_t)(OUTER_INNER_SIZE + size));
+	memcpy(frame - sizeof(edge->vni_word), &edge->vni_word, sizeof(edge->vni_word));
 
 	mbuf->data_off -= (uint16_t)header_size;
 	mbuf->pkt_len = size + header_size + behind;
@@ -97,7 +101,7 @@ static inline bool encapsulate(struct packet *packet, uint32_t encrypted)
 
 void stage_encap(struct worker *worker, struct lane *lane)
 {
-	uint16_t kept = 0;
+	uint16_t kept = 0, ahead = worker->snapshot->keys_are_many ? SA_KEYS_AHEAD : 0;
 
 	for (uint16_t i = 0; i < lane->count; i++) {
 		struct packet *packet = &lane->packet[i];
@@ -115,11 +119,14 @@ void stage_encap(struct worker *worker, struct lane *lane)
 			worker_drop(worker, packet->mbuf, packet->tenant, PONT_DROP_encap_no_adjacency);
 			continue;
 		}
-		if (unlikely(outer > edge->packet_max) || unlikely(!encapsulate(packet, encrypted))) {
+		if (unlikely(outer > edge->packet_max) || unlikely(!encapsulate(worker->snapshot, packet, encrypted))) {
 			worker_drop(worker, packet->mbuf, packet->tenant, PONT_DROP_encap_too_big);
 			continue;
 		}
 		rte_prefetch0(edge->sa);
+		/* seal starts with these at once. */
+		if (kept < ahead)
+			sa_prefetch_key(&edge->sa->key, packet->length, worker->gcm_reach);
 		lane_keep(lane, &kept, i);
 	}
 	lane->count = kept;

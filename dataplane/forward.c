@@ -48,7 +48,6 @@ static inline void send_to(struct worker *worker, const struct packet *packet, p
 		out = &worker->wan.packet[worker->wan.count++];
 		out->edge = &snapshot->edge[worker->number][PLACE_NUMBER(place)];
 		rte_prefetch0(out->edge);
-		rte_prefetch0((const uint8_t *)out->edge + RTE_CACHE_LINE_SIZE);
 	} else {
 		out = &worker->local.packet[worker->local.count++];
 		out->circuit = &snapshot->circuit[place];

@@ -134,13 +134,14 @@ static inline bool check_after(struct worker *worker, struct packet *packet, con
 	return true;
 }
 
-enum { KEYS_AHEAD = 8, CHECK_BEHIND = 4 };
+enum { CHECK_BEHIND = 4 };
 
-static inline void prefetch_sa(const struct packet *packet)
+static inline void prefetch_sa(const struct worker *worker, const struct packet *packet)
 {
 	const struct replay *replay = &packet->sa->replay;
 
-	sa_prefetch_key(&packet->sa->key, packet->mbuf->pkt_len);
+	rte_prefetch0(&worker->traffic[packet->sa->tenant]);
+	sa_prefetch_key(&packet->sa->key, packet->mbuf->pkt_len, worker->gcm_reach);
 	rte_prefetch0(&replay->seen[replay->top % PONT_REPLAY_WINDOW / 64]);
 }
 
@@ -152,13 +153,13 @@ static inline void prefetch_sa(const struct packet *packet)
 void stage_open(struct worker *worker, struct lane *lane)
 {
 	uint16_t ready = 0, decrypted = 0, checked = 0, kept = 0;
-	uint16_t ahead = worker->snapshot->keys_are_many ? RTE_MIN(KEYS_AHEAD, lane->count) : 0;
+	uint16_t ahead = worker->snapshot->keys_are_many ? RTE_MIN(SA_KEYS_AHEAD, lane->count) : 0;
 
 	for (uint16_t i = 0; i < ahead; i++)
-		prefetch_sa(&lane->packet[i]);
+		prefetch_sa(worker, &lane->packet[i]);
 	for (uint16_t i = 0; i < lane->count || checked < ready; i++) {
 		if (ahead != 0 && i + ahead < lane->count)
-			prefetch_sa(&lane->packet[i + ahead]);
+			prefetch_sa(worker, &lane->packet[i + ahead]);
 		if (i < lane->count && check_before(worker, &lane->packet[i], &worker->gcm_input[ready]))
 			lane_keep(lane, &ready, i);
 		if (decrypted < ready && (ready - decrypted > 1 || i >= lane->count)) {

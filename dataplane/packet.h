@@ -39,7 +39,7 @@ struct packet {
 	};
 	place_t from;    /* for learning and split horizon */
 	uint16_t tenant; /* index, 0: none */
-	uint16_t length; /* seal: bytes handed to AES-GCM; open: the same */
+	uint16_t length; /* classify: bytes received; encap → seal, open: bytes handed to AES-GCM */
 };
 _Static_assert(sizeof(struct packet) == 32, "two packets a cache line");
 

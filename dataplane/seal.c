@@ -65,24 +65,20 @@ static inline void encrypt(struct worker *worker, const struct packet *packet, c
 		checksum_udp6(packet->mbuf);
 }
 
-enum { KEYS_AHEAD = 8 };
-
 /*
  * One packet is prepared while the one before it is encrypted: the processor fills the gaps of AES-GCM's long chains
- * with it, and nonce and AAD are in memory when they are loaded.
+ * with it, and nonce and AAD are in memory when they are loaded. The first keys were asked for by encap.
  */
 void stage_seal(struct worker *worker, struct lane *lane)
 {
 	uint16_t kept = 0, sealed = 0;
-	uint16_t ahead = worker->snapshot->keys_are_many ? RTE_MIN(KEYS_AHEAD, lane->count) : 0;
+	uint16_t ahead = worker->snapshot->keys_are_many ? SA_KEYS_AHEAD : 0;
 
-	for (uint16_t i = 0; i < ahead; i++)
-		sa_prefetch_key(&lane->packet[i].edge->sa->key, lane->packet[i].length);
 	for (uint16_t i = 0; i < lane->count; i++) {
 		const struct packet *packet = &lane->packet[i];
 
 		if (ahead != 0 && i + ahead < lane->count)
-			sa_prefetch_key(&packet[ahead].edge->sa->key, packet[ahead].length);
+			sa_prefetch_key(&packet[ahead].edge->sa->key, packet[ahead].length, worker->gcm_reach);
 		if (unlikely(!take_sequence(packet, &worker->gcm_input[kept]))) {
 			worker_drop(worker, packet->mbuf, packet->tenant, PONT_DROP_seal_sa_expired);
 			continue;

@@ -47,6 +47,7 @@ struct worker *worker_create(struct plane *plane, unsigned int number, unsigned 
 	worker->gcm = gcm_manager_create();
 	if (worker->gcm == NULL)
 		goto fail;
+	worker->gcm_reach = gcm_reach(worker->gcm);
 	return worker;
 
 no_memory:

@@ -58,6 +58,7 @@ struct worker {
 	unsigned int lcore;
 	struct plane *plane;
 	IMB_MGR *gcm;
+	struct gcm_reach gcm_reach;
 	struct rte_ring *inbox;   /* handed over by other workers; any producer, this consumer */
 	struct rte_ring *lessons; /* struct fdb_lesson; this producer, the main lcore consumes */
 

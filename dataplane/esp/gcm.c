@@ -68,6 +68,24 @@ IMB_MGR *gcm_manager_create(void)
 	return manager;
 }
 
+/* The library does not say which of its layouts it has chosen, but it writes no further than that. */
+struct gcm_reach gcm_reach(IMB_MGR *manager)
+{
+	enum { ROUND_KEYS = sizeof(((struct gcm_key_data *)0)->expanded_keys), FEW_POWERS = 16 };
+	struct gcm_key_data key[2] __attribute__((aligned(64)));
+	const uint8_t *left = (const uint8_t *)&key[0], *right = (const uint8_t *)&key[1];
+	size_t end = sizeof(key[0]);
+
+	memset(&key[0], 0x00, sizeof(key[0]));
+	memset(&key[1], 0xff, sizeof(key[1]));
+	IMB_AES256_GCM_PRE(manager, kat_key, &key[0]);
+	IMB_AES256_GCM_PRE(manager, kat_key, &key[1]);
+	while (end > ROUND_KEYS && left[end - 1] != right[end - 1])
+		end--;
+	return (struct gcm_reach){.fixed = (uint16_t)(end - ROUND_KEYS > FEW_POWERS * 16 ? (size_t)ROUND_KEYS : end),
+		.end = (uint16_t)end};
+}
+
 void gcm_manager_free(IMB_MGR *manager)
 {
 	if (manager != NULL)

@@ -35,4 +35,15 @@ void gcm_manager_free(IMB_MGR *manager);
 /* "Intel IPsec-MB 1.3.0, AVX512 VAES": the library that runs, and the code path it has chosen on this machine. */
 void gcm_describe(const IMB_MGR *manager, char *text, size_t size);
 
+/*
+ * Which bytes of an expanded key this machine's AES-GCM reads: those up to `fixed` for every packet, and those before
+ * `end` as the packet is long. Code that takes 48 blocks at a time (VAES with AVX-512) has the powers of its hash key
+ * in falling order, so a packet of n blocks needs the last n of them; other code has few of them and uses them all.
+ */
+struct gcm_reach {
+	uint16_t fixed;
+	uint16_t end;
+};
+struct gcm_reach gcm_reach(IMB_MGR *manager);
+
 #endif

@@ -71,21 +71,24 @@ struct sa_in {
 _Static_assert(offsetof(struct sa_out, key) == 64, "hot part of an outbound SA is one cache line");
 _Static_assert(offsetof(struct sa_in, replay.seen) == 64, "hot part of an inbound SA is one cache line");
 
-/*
- * Brings near what AES-GCM will read of an expanded key: the round keys, and of the powers of the hash key as many as
- * the packet has blocks (they stand in falling order at the end). With thousands of tenants each packet's key comes
- * from far away; asked for a few packets ahead, it arrives while those are worked on.
- */
-static inline void sa_prefetch_key(const struct gcm_key_data *key, uint32_t length)
-{
-	const uint8_t *start = (const uint8_t *)key, *end = start + sizeof(*key);
-	size_t powers = RTE_MIN((size_t)(length >> 4) + 2, sizeof(*key) / 16 - 15);
-	const uint8_t *line = end - powers * 16;
+/* Keys are asked for this many packets ahead: as long as memory takes to answer. */
+enum { SA_KEYS_AHEAD = 8 };
 
-	for (size_t i = 0; i < 4; i++)
-		rte_prefetch0(start + i * RTE_CACHE_LINE_SIZE);
-	for (line = RTE_PTR_ALIGN_FLOOR(line, RTE_CACHE_LINE_SIZE); line < end; line += RTE_CACHE_LINE_SIZE)
-		rte_prefetch0(line);
+/*
+ * Brings near what AES-GCM will read of an expanded key for a packet of `length` bytes. With thousands of tenants each
+ * packet's key comes from far away; asked for a few packets ahead, it arrives while those are worked on.
+ */
+static inline void sa_prefetch_key(const struct gcm_key_data *key, uint32_t length, struct gcm_reach reach)
+{
+	const uint8_t *start = (const uint8_t *)key;
+	uint32_t powers = RTE_MIN((length & ~15u) + 32, (uint32_t)(reach.end - reach.fixed));
+	uint32_t line;
+
+	for (line = 0; line < reach.fixed; line += RTE_CACHE_LINE_SIZE)
+		rte_prefetch0(start + line);
+	for (line = RTE_MAX(line, (reach.end - powers) & ~(RTE_CACHE_LINE_SIZE - 1u)); line < reach.end;
+		line += RTE_CACHE_LINE_SIZE)
+		rte_prefetch0(start + line);
 }
 
 /* Expands the key. The caller publishes the SA to its worker, and erases the message. */

@@ -24,6 +24,7 @@ void snapshot_free(struct snapshot *snapshot)
 		rte_free(snapshot->attachment[port]);
 	for (unsigned int worker = 0; worker < PONT_WORKERS_MAX; worker++)
 		rte_free(snapshot->edge[worker]);
+	rte_free(snapshot->peer);
 	rte_free(snapshot->circuit);
 	rte_free(snapshot->flood);
 	rte_free(snapshot->flood_place);
@@ -31,7 +32,7 @@ void snapshot_free(struct snapshot *snapshot)
 }
 
 /* Ethernet and IP headers towards a peer; returns the IP header's size. */
-static uint8_t outer_ip(struct edge_out *edge, const struct pont_link_adjacency *adjacency)
+static size_t outer_ip(uint8_t *header, const struct pont_link_adjacency *adjacency)
 {
 	struct rte_ether_hdr ether;
 
@@ -47,9 +48,8 @@ static uint8_t outer_ip(struct edge_out *edge, const struct pont_link_adjacency 
 		ether.ether_type = RTE_BE16(RTE_ETHER_TYPE_IPV4);
 		memcpy(&ip.src_addr, adjacency->source.bytes, sizeof(ip.src_addr));
 		memcpy(&ip.dst_addr, adjacency->destination.bytes, sizeof(ip.dst_addr));
-		edge->ip_sum = rte_raw_cksum(&ip, sizeof(ip));
-		memcpy(edge->header, &ether, sizeof(ether));
-		memcpy(edge->header + OUTER_ETHER_SIZE, &ip, sizeof(ip));
+		memcpy(header, &ether, sizeof(ether));
+		memcpy(header + OUTER_ETHER_SIZE, &ip, sizeof(ip));
 		return sizeof(ip);
 	} else {
 		struct rte_ipv6_hdr ip = {
@@ -58,20 +58,32 @@ static uint8_t outer_ip(struct edge_out *edge, const struct pont_link_adjacency 
 		ether.ether_type = RTE_BE16(RTE_ETHER_TYPE_IPV6);
 		memcpy(ip.src_addr, adjacency->source.bytes, sizeof(ip.src_addr));
 		memcpy(ip.dst_addr, adjacency->destination.bytes, sizeof(ip.dst_addr));
-		memcpy(edge->header, &ether, sizeof(ether));
-		memcpy(edge->header + OUTER_ETHER_SIZE, &ip, sizeof(ip));
+		memcpy(header, &ether, sizeof(ether));
+		memcpy(header + OUTER_ETHER_SIZE, &ip, sizeof(ip));
 		return sizeof(ip);
 	}
 }
 
-/* The whole header of one edge and worker, but for lengths, checksum and sequence number. */
-static void edge_template(struct edge_out *out, const struct state *state, const struct edge *edge, struct sa_out *sa)
+/* The header that all tenants' packets to a peer have in common; what is an edge's own stays zero. */
+static void peer_template(struct peer_out *out, const struct pont_link_adjacency *adjacency)
+{
+	struct rte_udp_hdr udp = {.dst_port = RTE_BE16(PONT_UDP_PORT_ESP)};
+	const uint8_t vxlan[8] = {0x08}; /* I flag: the VNI is valid */
+	size_t at = OUTER_ETHER_SIZE + outer_ip(out->header, adjacency);
+
+	memcpy(out->header + at, &udp, sizeof(udp));
+	at += sizeof(udp) + OUTER_ESP_SIZE;
+	/* Inside: UDP without checksum, as the ICV covers it (RFC 7348 section 5), and VXLAN. */
+	udp.dst_port = RTE_BE16(PONT_UDP_PORT_VXLAN);
+	memcpy(out->header + at, &udp, sizeof(udp));
+	memcpy(out->header + at + sizeof(udp), vxlan, sizeof(vxlan));
+}
+
+/* Of one edge and worker. */
+static void edge_own(struct edge_out *out, const struct state *state, const struct edge *edge, struct sa_out *sa,
+	const struct peer_out *template)
 {
 	const struct peer *peer = &state->peer[edge->peer];
-	struct rte_udp_hdr udp = {.dst_port = RTE_BE16(PONT_UDP_PORT_ESP)};
-	uint8_t vxlan[8] = {0x08}; /* I flag: the VNI is valid */
-	uint32_t vni_word = rte_cpu_to_be_32(state->tenant[edge->tenant].vni << 8);
-	size_t at;
 
 	out->sa = sa;
 	out->tenant = edge->tenant;
@@ -80,22 +92,15 @@ static void edge_template(struct edge_out *out, const struct state *state, const
 		return;
 	out->port = peer->adjacency.port;
 	out->packet_max = (uint16_t)peer->adjacency.path_mtu;
-	out->ip_size = outer_ip(out, &peer->adjacency);
-
-	at = OUTER_ETHER_SIZE + out->ip_size;
-	udp.src_port = rte_cpu_to_be_16(sa->source_port);
-	memcpy(out->header + at, &udp, sizeof(udp));
-	at += sizeof(udp);
-	memcpy(out->header + at, &sa->spi, sizeof(sa->spi));
-	at += OUTER_ESP_SIZE;
-
-	/* Inside: UDP without checksum, as the ICV covers it (RFC 7348 section 5), and VXLAN. */
-	udp.dst_port = RTE_BE16(PONT_UDP_PORT_VXLAN);
-	memcpy(out->header + at, &udp, sizeof(udp));
-	at += sizeof(udp);
-	memcpy(vxlan + 4, &vni_word, sizeof(vni_word));
-	memcpy(out->header + at, vxlan, sizeof(vxlan));
-	out->header_size = (uint8_t)(at + sizeof(vxlan));
+	out->ip_size = peer->adjacency.source.family == PONT_FAMILY_IPV4 ? sizeof(struct rte_ipv4_hdr)
+									 : sizeof(struct rte_ipv6_hdr);
+	if (out->ip_size == sizeof(struct rte_ipv4_hdr))
+		out->ip_sum = rte_raw_cksum(template->header + OUTER_ETHER_SIZE, out->ip_size);
+	out->header_size = (uint8_t)(OUTER_ETHER_SIZE + out->ip_size + sizeof(struct rte_udp_hdr) + OUTER_ESP_SIZE +
+				     OUTER_INNER_SIZE);
+	out->source_port = rte_cpu_to_be_16(sa->source_port);
+	out->spi = sa->spi;
+	out->vni_word = rte_cpu_to_be_32(state->tenant[edge->tenant].vni << 8);
 }
 
 static int build_circuits(struct snapshot *snapshot, const struct state *state, const struct port_set *ports)
@@ -134,14 +139,20 @@ static int build_edges(struct snapshot *snapshot, const struct state *state, uns
 {
 	snapshot->edge_count = state->edge_size;
 	snapshot->keys_are_many = state->edge_size > KEYS_NEAR;
+	snapshot->peer = array(PONT_PEERS_MAX + 1, sizeof(*snapshot->peer));
+	if (snapshot->peer == NULL)
+		return -1;
+	for (uint32_t i = 1; i <= PONT_PEERS_MAX; i++)
+		if (state->peer[i].has_adjacency)
+			peer_template(&snapshot->peer[i], &state->peer[i].adjacency);
 	for (unsigned int worker = 0; worker < workers; worker++) {
 		snapshot->edge[worker] = array(state->edge_size, sizeof(struct edge_out));
 		if (snapshot->edge[worker] == NULL)
 			return -1;
 		for (uint32_t i = 1; i < state->edge_size; i++)
 			if (state->edge[i].tenant != 0)
-				edge_template(
-					&snapshot->edge[worker][i], state, &state->edge[i], state->edge[i].sa[worker]);
+				edge_own(&snapshot->edge[worker][i], state, &state->edge[i], state->edge[i].sa[worker],
+					&snapshot->peer[state->edge[i].peer]);
 	}
 	return 0;
 }
@@ -240,7 +251,7 @@ struct snapshot *snapshot_patch(
 		}
 		out = &snapshot->edge[worker][changed[i].edge];
 		memset(out, 0, sizeof(*out));
-		edge_template(out, state, edge, edge->sa[worker]);
+		edge_own(out, state, edge, edge->sa[worker], &snapshot->peer[edge->peer]);
 	}
 	return snapshot;
 }

@@ -45,22 +45,28 @@ struct attachment {
 };
 
 /*
- * A tenant at a peer, as one worker sends there: the whole outer header, ready but for lengths, checksum and
- * sequence number. Two cache lines, the second starts with the end of the header.
+ * A tenant at a peer, as one worker sends there: what the outer header has of its own. With thousands of tenants each
+ * packet's edge comes from far away, so it is half a cache line; the rest of the header is its peer's and stays near.
  */
 struct edge_out {
 	struct sa_out *sa; /* NULL: nothing is sent */
-	uint16_t tenant;   /* index; compared with the packet's on every use */
+	uint32_t ip_sum;   /* IPv4: one's complement sum of the header with total length and TOS zero */
+	rte_be32_t spi;
+	uint32_t vni_word; /* VNI as it stands in the VXLAN header: network byte order, reserved byte zero */
+	rte_be16_t source_port;
+	uint16_t tenant; /* index; compared with the packet's on every use */
 	uint16_t peer;
 	uint16_t port;       /* WAN port */
 	uint16_t packet_max; /* path MTU: largest outer IP packet in bytes */
-	uint32_t ip_sum;     /* IPv4: one's complement sum of the header with total length and TOS zero */
 	uint8_t ip_size;     /* 20 or 40; 0: no adjacency, nothing is sent */
 	uint8_t header_size; /* OUTER_ETHER_SIZE + ip_size + 8 + OUTER_ESP_SIZE + OUTER_INNER_SIZE */
-	uint8_t reserved[2];
+};
+_Static_assert(sizeof(struct edge_out) == 32, "two edges a cache line");
+
+/* The outer header towards a peer, ready but for what an edge has of its own, lengths, checksum and sequence number. */
+struct peer_out {
 	uint8_t header[OUTER_HEADER_MAX + 2];
 } __rte_cache_aligned;
-_Static_assert(sizeof(struct edge_out) == 128, "two cache lines");
 
 /* Where a tenant's flooded frames go: numbers of circuits and edges. */
 struct flood {
@@ -84,6 +90,7 @@ struct snapshot {
 	struct circuit *circuit;
 	struct attachment *attachment[PONT_PORTS_MAX]; /* [4096] by VLAN of an access port */
 	struct edge_out *edge[PONT_WORKERS_MAX];
+	struct peer_out *peer; /* [PONT_PEERS_MAX + 1] by number */
 	struct flood *flood;
 	place_t *flood_place;
 };

@@ -81,8 +81,8 @@ static inline struct fdb_bucket *fdb_second(const struct fdb *fdb, uint32_t hash
 }
 
 /*
- * The entry of a bucket that has the key. With AVX-512 the whole bucket is compared at once, keys standing at the even
- * places: no branch depends on the way. Each 8-byte lane is read as one, as all that the writer's order needs.
+ * The entry of a bucket that has the key. With AVX-512 or AVX2 the whole bucket is compared at once, keys standing at
+ * the even places: no branch depends on the way. Each 8-byte lane is read as one, as all that the writer's order needs.
  */
 static inline struct fdb_entry *fdb_match(struct fdb_bucket *bucket, uint64_t key)
 {
@@ -90,6 +90,16 @@ static inline struct fdb_entry *fdb_match(struct fdb_bucket *bucket, uint64_t ke
 	__m512i lanes = _mm512_load_si512(bucket);
 	unsigned int hits = _mm512_mask_cmpeq_epi64_mask(0x55, lanes, _mm512_set1_epi64((long long)key));
 
+	return hits != 0 ? &bucket->entry[(unsigned int)__builtin_ctz(hits) / 2] : NULL;
+#elif defined(__AVX2__)
+	const __m256i *half = (const __m256i *)bucket;
+	__m256i wanted = _mm256_set1_epi64x((long long)key);
+	__m256i first = _mm256_cmpeq_epi64(_mm256_load_si256(&half[0]), wanted);
+	__m256i second = _mm256_cmpeq_epi64(_mm256_load_si256(&half[1]), wanted);
+	unsigned int hits = (unsigned int)_mm256_movemask_pd(_mm256_castsi256_pd(first)) |
+			    (unsigned int)_mm256_movemask_pd(_mm256_castsi256_pd(second)) << 4;
+
+	hits &= 0x55;
 	return hits != 0 ? &bucket->entry[(unsigned int)__builtin_ctz(hits) / 2] : NULL;
 #else
 	for (unsigned int way = 0; way < FDB_WAYS; way++)

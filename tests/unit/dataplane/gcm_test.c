@@ -197,3 +197,29 @@ Test(gcm, description_names_library_version_and_code_path)
 	cr_expect_gt(strlen(text), strlen(expected));
 	cr_expect_lt(strlen(text), sizeof(text) - 1, "not cut");
 }
+
+/* What lies behind an expanded key's end may be anything: the path neither asks for it ahead nor needs it. */
+Test(gcm, reads_a_key_as_far_as_its_reach_says)
+{
+	struct gcm_key_data key __attribute__((aligned(64))), spoilt __attribute__((aligned(64)));
+	struct gcm_reach reach = gcm_reach(manager);
+	static const uint8_t secret[32] = {7}, nonce[16], aad[16];
+	struct gcm_context_data context;
+	static uint8_t text[2][TEXT_MAX];
+	uint8_t tag[2][16];
+
+	cr_assert_geq(reach.fixed, sizeof(key.expanded_keys));
+	cr_assert_geq(reach.end, reach.fixed);
+	cr_assert_gt(reach.end, sizeof(key.expanded_keys));
+	cr_assert_leq(reach.end, sizeof(key));
+	IMB_AES256_GCM_PRE(manager, secret, &key);
+	spoilt = key;
+	memset((uint8_t *)&spoilt + reach.end, 0xa5, sizeof(spoilt) - reach.end);
+	for (size_t size = 20; size < TEXT_MAX; size = size * 3 / 2) {
+		memset(text, 0x33, sizeof(text));
+		IMB_AES256_GCM_ENC(manager, &key, &context, text[0], text[0], size, nonce, aad, 12, tag[0], 16);
+		IMB_AES256_GCM_ENC(manager, &spoilt, &context, text[1], text[1], size, nonce, aad, 12, tag[1], 16);
+		cr_expect_arr_eq(text[0], text[1], size, "%zu bytes", size);
+		cr_expect_arr_eq(tag[0], tag[1], 16, "%zu bytes", size);
+	}
+}
