@@ -466,13 +466,8 @@ static void take_lifetimes(struct keys *keys, const struct keys_lifetimes *new)
 	for (size_t i = 0; i < keys->peer_count; i++) {
 		struct session *session = keys->peers[i]->session;
 
-		if (!session || !session->greeted)
-			continue;
-		session_lifetime(session);
-		if (keys->peers[i]->attempt)
-			continue;
-		peer_rest(keys->peers[i]);
-		peer_dial(keys->peers[i]);
+		if (session)
+			session_lifetime(session);
 	}
 }
 

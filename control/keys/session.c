@@ -96,6 +96,11 @@ void session_lifetime(struct session *session)
 		session->expiry = evtimer_new(session->keys->base, on_expiry, session);
 	if (!session->expiry || event_add(session->expiry, &delay) < 0)
 		channel_abandon(session->channel, "no memory for the end of its lifetime");
+	/* What is to replace it comes accordingly. */
+	if (session->peer->session == session && !session->peer->attempt) {
+		peer_rest(session->peer);
+		peer_dial(session->peer);
+	}
 }
 
 /* An end before the session was up. */
@@ -221,7 +226,6 @@ static void on_up(void *context, struct channel *channel)
 	session_lifetime(session);
 	offers_greet(session);
 	rollover_tell_using(session);
-	peer_dial(peer);
 }
 
 static void on_message(void *context, struct channel *channel, const uint8_t *data, size_t size)

@@ -148,7 +148,8 @@ static void take_changes(struct site *site, const struct keys_sa_changes *change
 			.peer = in->peer,
 			.worker = in->worker,
 			.vni = in->vni,
-			.spi = in->spi};
+			.spi = in->spi,
+			.lifetime = in->lifetime};
 
 		memcpy(values.key, in->key, sizeof(values.key));
 		memcpy(values.salt, in->salt, sizeof(values.salt));
@@ -161,7 +162,8 @@ static void take_changes(struct site *site, const struct keys_sa_changes *change
 			.worker = out->worker,
 			.source_port = out->source_port,
 			.vni = out->vni,
-			.spi = out->spi};
+			.spi = out->spi,
+			.lifetime = out->lifetime};
 		struct site_sa *previous = find_out(site, out->vni, out->peer, out->worker);
 
 		/* Make before break: the other side opens with it already. */
@@ -227,6 +229,16 @@ static void audit(void *context, const char *event, const char *peer, const char
 	(void)snprintf(site->audits[i].text, sizeof(site->audits[i].text), "%s", text);
 	if (getenv("SITES_AUDIT"))
 		(void)fprintf(stderr, "%s: %s %s: %s\n", site->name, event, peer ? peer : "-", text);
+}
+
+static void on_step(void *context, const struct keys_event *event)
+{
+	struct site *site = context;
+	struct keys_event *step = &site->steps[site->step_count++ % SITE_STEPS];
+
+	*step = *event;
+	step->text = NULL;
+	step->peer = NULL;
 }
 
 /* --- Sites --- */
@@ -328,6 +340,7 @@ int site_configure(struct site *site, struct error *error)
 		.peers = peers,
 		.tenants = tenants,
 		.tenant_count = site->tenant_count,
+		.lifetimes = site->lifetimes,
 	};
 
 	/* Either place may hold either family. */
@@ -369,7 +382,8 @@ void site_start(struct site *site)
 		.install = install,
 		.source_ports = site->source_ports,
 		.members_changed = members_changed,
-		.audit = audit};
+		.audit = audit,
+		.event = on_step};
 	struct error error;
 
 	site->keys = keys_start_with(base, &site->identity, &callbacks, &fast, &error);
@@ -440,6 +454,47 @@ static bool carries(const struct site *from, const struct site *to, uint32_t vni
 bool sites_carry(const struct site *a, const struct site *b, uint32_t vni)
 {
 	return carries(a, b, vni) && carries(b, a, vni);
+}
+
+unsigned int site_steps(const struct site *site, enum keys_step step, enum keys_reason reason, uint8_t direction)
+{
+	unsigned int count = 0;
+
+	for (unsigned int i = 0; i < site->step_count && i < SITE_STEPS; i++)
+		count += site->steps[i].step == step && site->steps[i].reason == reason &&
+			 site->steps[i].direction == direction;
+	return count;
+}
+
+void site_notice(
+	struct site *site, uint8_t direction, uint32_t vni, uint16_t peer, uint16_t worker, uint8_t cause, bool expired)
+{
+	struct pont_link_sa_notices notices = {.count = 1};
+	const struct site_sa *sa = site_find(site, direction, vni, peer, worker);
+
+	cr_assert_not_null(sa);
+	notices.notice[0] = (struct pont_link_sa_notice){.vni = vni,
+		.spi = sa->spi,
+		.peer = peer,
+		.worker = worker,
+		.direction = direction,
+		.cause = cause,
+		.expired = expired};
+	keys_notices(site->keys, &notices);
+}
+
+void site_adopt(struct site *site)
+{
+	for (const struct site_sa *sa = site->sas; sa; sa = sa->next) {
+		const struct pont_link_sa_stats record = {.vni = sa->vni,
+			.spi = sa->spi,
+			.peer = sa->peer,
+			.worker = sa->worker,
+			.direction = sa->direction};
+
+		if (sa->active)
+			keys_adopt(site->keys, &record);
+	}
 }
 
 unsigned int site_audits(const struct site *site, const char *event, const char *word)

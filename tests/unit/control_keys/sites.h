@@ -14,7 +14,7 @@
 #include "control/keys/identity.h"
 #include "control/keys/keys.h"
 
-enum { SITES = 3, SITE_TENANTS = 2000, SITE_AUDITS = 512 };
+enum { SITES = 3, SITE_TENANTS = 2000, SITE_AUDITS = 512, SITE_STEPS = 4096 };
 
 /* One SA that the dataplane was given. */
 struct site_sa {
@@ -28,6 +28,7 @@ struct site_sa {
 	uint32_t spi;
 	uint8_t key[PONT_SA_KEY_SIZE];
 	uint8_t salt[PONT_SA_SALT_SIZE];
+	struct pont_link_lifetime lifetime;
 };
 
 struct site_tenant {
@@ -50,6 +51,8 @@ struct site {
 	struct site_tenant tenants[SITE_TENANTS];
 	size_t tenant_count;
 
+	struct keys_lifetimes lifetimes; /* zeros: the usual ones */
+
 	struct keys *keys;
 	struct pont_link_hello hello;
 
@@ -63,6 +66,9 @@ struct site {
 		char peer[PONT_NAME_SIZE];
 		char text[256];
 	} audits[SITE_AUDITS];
+
+	unsigned int step_count;
+	struct keys_event steps[SITE_STEPS]; /* without texts */
 
 	/* What the dataplane does wrong: asked before everything else; nonzero is an errno to answer with. */
 	unsigned int refusals; /* for the use of: */
@@ -117,6 +123,13 @@ enum keys_session_state site_session(const struct site *site, const struct site 
 struct keys_peer_status site_status(const struct site *site, const struct site *peer);
 /* Whether both have SAs for every worker of the other for the VNI, and both ends hold the same key. */
 bool sites_carry(const struct site *a, const struct site *b, uint32_t vni);
+/* Number of steps of this kind, for this reason, of SAs of one direction. */
+unsigned int site_steps(const struct site *site, enum keys_step step, enum keys_reason reason, uint8_t direction);
+/* The dataplane says that the SA in use has reached a limit. */
+void site_notice(struct site *site, uint8_t direction, uint32_t vni, uint16_t peer, uint16_t worker, uint8_t cause,
+	bool expired);
+/* Tells key agreement of all SAs of the dataplane, as after a restart. */
+void site_adopt(struct site *site);
 /* Number of audit records of an event whose text contains the word. */
 unsigned int site_audits(const struct site *site, const char *event, const char *word);
 /* Every key the dataplanes were ever given for sealing is another one. */

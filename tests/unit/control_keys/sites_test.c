@@ -356,21 +356,6 @@ Test(sites, keep_their_sas_while_the_link_to_the_dataplane_is_lost)
 	WAIT_FOR(site_count(par2, IN, 100, 1) == 0 && site_count(par2, OUT, 100, 1) == 0);
 }
 
-/* As the link's answer to SAS_GET. */
-static void adopt_all(struct site *site)
-{
-	for (const struct site_sa *sa = site->sas; sa; sa = sa->next) {
-		const struct pont_link_sa_stats record = {.vni = sa->vni,
-			.spi = sa->spi,
-			.peer = sa->peer,
-			.worker = sa->worker,
-			.direction = sa->direction};
-
-		if (sa->active)
-			keys_adopt(site->keys, &record);
-	}
-}
-
 Test(sites, take_over_the_sas_of_an_earlier_control_process)
 {
 	uint32_t before, before_back;
@@ -387,8 +372,8 @@ Test(sites, take_over_the_sas_of_an_earlier_control_process)
 	site_remove_tenant(par1, 200);
 	breaking = true;
 	site_start(par1);
-	adopt_all(par1);
-	adopt_all(par1);
+	site_adopt(par1);
+	site_adopt(par1);
 	cr_assert(sites_carry(par1, par2, 100));
 	WAIT_FOR(site_find(par1, OUT, 100, 2, 0)->spi != before && site_find(par2, OUT, 100, 1, 0)->spi != before_back);
 	cr_assert(sites_carry(par1, par2, 100));
