@@ -83,7 +83,7 @@ unsigned int worker_round(struct worker *worker)
 		worker->now_s = (uint32_t)(worker->now_tsc / rte_get_tsc_hz());
 		worker->next_second_tsc = (worker->now_s + UINT64_C(1)) * rte_get_tsc_hz();
 	}
-	worker->round += worker->round == UINT32_MAX ? 2 : 1;
+	worker->round++;
 
 	for (const struct port *port = ports->port; port < ports->port + ports->count; port++) {
 		bool wan = port->role == PONT_PORT_WAN;

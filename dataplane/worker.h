@@ -18,6 +18,7 @@
 #include "dataplane/snapshot/snapshot.h"
 #include "dataplane/table/fdb.h"
 #include "pontlevis/counters.h"
+#include "pontlevis/fence_map.h"
 
 /* Of one tenant on one worker: what every packet touches is one cache line, copies and drops stand apart. */
 struct tenant_traffic {
@@ -40,11 +41,23 @@ struct tx_buffer {
 	struct rte_mbuf *mbuf[TX_BURST];
 };
 
-/* A denial to be reported by the main lcore: written by the worker, count last. */
+/*
+ * The last denial of one of the tenants that share this place, to be reported by the main lcore: written by the worker,
+ * count last.
+ */
+enum { DENIALS = 16 };
 struct denial {
 	uint64_t count;
 	struct pont_address destination;
 	uint32_t verdict;
+	uint16_t tenant; /* index, 0: the appliance itself */
+	uint16_t peer;
+};
+
+/* What the fence said of a peer, in one round. */
+struct fence_answer {
+	uint64_t round;
+	enum pont_verdict verdict;
 };
 
 enum idle_mode { IDLE_BACKOFF, IDLE_POLL };
@@ -67,7 +80,7 @@ struct worker {
 	uint32_t now_s; /* coarse clock, for the FDB */
 	uint64_t next_second_tsc;
 	uint64_t now_tsc; /* at the start of the round, for lifetimes */
-	uint32_t round;   /* number of the fence's memory below, never 0 */
+	uint64_t round;   /* number of the fence's memory below, never 0 */
 
 	const struct port *in_port; /* where `in` was received */
 	struct lane in;             /* burst as received */
@@ -80,10 +93,7 @@ struct worker {
 	struct rte_mbuf *dead[LANE_MAX]; /* dropped, freed in bulk */
 
 	/* The fence's answer per peer, valid for the round in which it was asked. */
-	struct {
-		uint32_t round;
-		uint32_t verdict;
-	} fence_memory[PONT_PEERS_MAX + 1];
+	struct fence_answer fence_memory[PONT_PEERS_MAX + 1];
 
 	/* Addresses offered for learning a moment ago, so that a burst from one source offers it once. */
 	uint64_t offered[256];
@@ -93,7 +103,7 @@ struct worker {
 	struct stage_clock *clock;
 	uint64_t clock_inner;
 
-	struct denial denial;
+	struct denial denial[DENIALS];
 	struct pont_worker_counters counters;
 	struct tenant_traffic *traffic; /* [PONT_TENANTS_MAX + 1] */
 	struct tenant_rare *rare;       /* [PONT_TENANTS_MAX + 1] */

@@ -132,57 +132,161 @@ struct fence_place {
 	__u32 place; /* enum pont_fence_place */
 	__u32 ifindex;
 	__u32 length;
+	struct __sk_buff *skb; /* the packet, NULL where there is none yet */
 };
+
+/* A destination as reports have it; returns enum pont_family. */
+static __always_inline __u32 put_destination(const struct fence_packet *packet, __u8 destination[16])
+{
+	if (packet->kind == FENCE_KIND_IPV4) {
+		__be32 address = bpf_htonl(packet->ipv4);
+
+		__builtin_memcpy(destination, &address, sizeof(address));
+		return PONT_FAMILY_IPV4;
+	}
+	if (packet->kind == FENCE_KIND_IPV6) {
+		__be64 halves[2] = {bpf_cpu_to_be64(packet->high), bpf_cpu_to_be64(packet->low)};
+
+		__builtin_memcpy(destination, halves, sizeof(halves));
+		return PONT_FAMILY_IPV6;
+	}
+	return 0;
+}
+
+/* Where a packet says that it comes from. What cannot be read stays zero. */
+static __always_inline void put_source(
+	struct __sk_buff *skb, const struct fence_packet *packet, struct pont_fence_event *event)
+{
+	__u32 ports = packet->ip + 40;
+	__be16 port = 0;
+
+	if (packet->kind == FENCE_KIND_IPV4) {
+		ports = packet->ip + 20;
+		(void)bpf_skb_load_bytes(skb, packet->ip + 12, event->source, 4);
+	} else if (packet->kind == FENCE_KIND_IPV6) {
+		(void)bpf_skb_load_bytes(skb, packet->ip + 8, event->source, 16);
+	}
+	if (packet->port && !bpf_skb_load_bytes(skb, ports, &port, sizeof(port)))
+		event->source_port = bpf_ntohs(port);
+}
 
 static __always_inline void report(const struct fence_place *where, const struct fence_packet *packet,
 	const struct fence_view *view, struct fence_result result)
 {
-	struct pont_fence_event event = {};
 	__u64 now = bpf_ktime_get_ns();
+	struct pont_fence_event *event;
 
 	if (!event_allowed(now))
 		return;
-	event.time_ns = now;
-	event.revision = view->header ? view->header->revision : 0;
-	event.ifindex = where->ifindex;
-	event.entry = result.entry;
-	event.place = where->place;
-	event.verdict = result.verdict;
-	event.protocol = packet->protocol;
-	event.port = packet->port;
-	event.length = where->length;
-	if (packet->kind == FENCE_KIND_IPV4) {
-		__be32 address = bpf_htonl(packet->ipv4);
-
-		event.family = PONT_FAMILY_IPV4;
-		__builtin_memcpy(event.destination, &address, sizeof(address));
-	} else if (packet->kind == FENCE_KIND_IPV6) {
-		__be64 halves[2] = {bpf_cpu_to_be64(packet->high), bpf_cpu_to_be64(packet->low)};
-
-		event.family = PONT_FAMILY_IPV6;
-		__builtin_memcpy(event.destination, halves, sizeof(halves));
-	}
-	/* Only a system call runs in the process that caused it. */
-	if (where->place == PONT_PLACE_CONNECT) {
-		event.pid = bpf_get_current_pid_tgid() >> 32;
-		bpf_get_current_comm(event.command, sizeof(event.command));
-	}
 	/* A full ring loses the report; the counter has it. */
-	bpf_ringbuf_output(&events, &event, sizeof(event), 0);
+	event = bpf_ringbuf_reserve(&events, sizeof(*event), 0);
+	if (!event)
+		return;
+	__builtin_memset(event, 0, sizeof(*event));
+	event->time_ns = now;
+	event->revision = view->header ? view->header->revision : 0;
+	event->ifindex = where->ifindex;
+	event->entry = result.entry;
+	event->place = where->place;
+	event->verdict = result.verdict;
+	event->protocol = packet->protocol;
+	event->port = packet->port;
+	event->length = where->length;
+	event->family = put_destination(packet, event->destination);
+	/* Only a system call runs in the process that caused it; a packet knows the cgroup of its socket. */
+	if (where->place == PONT_PLACE_CONNECT) {
+		event->pid = bpf_get_current_pid_tgid() >> 32;
+		event->cgroup = bpf_get_current_cgroup_id();
+		bpf_get_current_comm(event->command, sizeof(event->command));
+	} else if (where->skb) {
+		event->cgroup = bpf_skb_cgroup_id(where->skb);
+		put_source(where->skb, packet, event);
+	}
+	bpf_ringbuf_submit(event, 0);
+}
+
+static __always_inline void view_open(struct fence_view *view, __u32 slot)
+{
+	view->pages = bpf_map_lookup_elem(&policy, &slot);
+	view->header = view->pages ? fence_page(view->pages, 0) : 0;
+}
+
+/* The entry of this kind of difference, made if there is room for it. */
+static __always_inline struct pont_fence_shadow_value *difference_find(
+	const struct pont_fence_shadow_key *key, const struct fence_place *where, const struct fence_packet *packet)
+{
+	struct pont_fence_shadow_value *value = bpf_map_lookup_elem(&shadow_differences, key);
+	struct pont_fence_shadow_value fresh = {};
+
+	if (value)
+		return value;
+	fresh.family = put_destination(packet, fresh.destination);
+	fresh.protocol = packet->protocol;
+	fresh.ifindex = where->ifindex;
+	if (where->place == PONT_PLACE_CONNECT)
+		bpf_get_current_comm(fresh.command, sizeof(fresh.command));
+	(void)bpf_map_update_elem(&shadow_differences, key, &fresh, BPF_NOEXIST);
+	return bpf_map_lookup_elem(&shadow_differences, key);
+}
+
+/*
+ * Asks the candidate about a packet that has been judged, and writes down where the two differ. Out of line: a call
+ * that nobody makes while there is no candidate.
+ */
+static __attribute__((noinline)) int shadow(
+	const struct fence_place *where, const struct fence_packet *packet, __u32 verdict, __u32 entry)
+{
+	struct pont_fence_shadow_key key = {.place = where->place, .entry = entry, .verdict = verdict};
+	struct pont_fence_shadow_total *total;
+	struct pont_fence_shadow_value *value;
+	struct fence_view view = {};
+	struct fence_result result;
+	__u32 index;
+
+	view_open(&view, FENCE_SLOT_CANDIDATE);
+	if (!view.header)
+		return 0;
+	result = fence_judge(packet, where->place, where->ifindex, &view);
+	if ((verdict < PONT_VERDICT_DENY) == (result.verdict < PONT_VERDICT_DENY))
+		return 0;
+	key.difference = verdict < PONT_VERDICT_DENY ? PONT_WOULD_BLOCK : PONT_WOULD_LET_OUT;
+	key.candidate = result.verdict;
+	key.candidate_entry = result.entry;
+	index = where->place * PONT_WOULD_COUNT + key.difference;
+	total = bpf_map_lookup_elem(&shadow_totals, &index);
+	if (total) {
+		total->packets += 1;
+		total->bytes += where->length;
+	}
+	if (where->place == PONT_PLACE_CONNECT)
+		key.who = bpf_get_current_pid_tgid() >> 32;
+	else if (where->skb)
+		key.who = bpf_skb_cgroup_id(where->skb);
+	value = difference_find(&key, where, packet);
+	if (value) {
+		__sync_fetch_and_add(&value->packets, 1);
+		__sync_fetch_and_add(&value->bytes, where->length);
+	}
+	return 0;
 }
 
 /* The one exit: every packet is judged, counted, and reported if denied. Returns whether it may pass. */
 static __always_inline int decide(const struct fence_place *where, const struct fence_packet *packet)
 {
+	struct pont_fence_switches *switched;
 	struct fence_view view = {};
 	struct fence_result result;
 	__u32 zero = 0, index;
 	__u64 *counter;
 
-	view.pages = bpf_map_lookup_elem(&policy, &zero);
-	if (view.pages)
-		view.header = fence_page(view.pages, 0);
+	view_open(&view, FENCE_SLOT_IN_FORCE);
 	result = fence_judge(packet, where->place, where->ifindex, &view);
+	switched = bpf_map_lookup_elem(&switches, &zero);
+	if (switched && switched->shadow)
+		(void)shadow(where, packet, result.verdict, result.entry);
+	/* Locked: only what stays inside the machine goes on. */
+	if (switched && switched->locked && result.verdict != PONT_VERDICT_LOOPBACK)
+		result.verdict = PONT_VERDICT_DENY_LOCKED;
 	index = where->place * PONT_VERDICT_COUNT + result.verdict;
 	counter = bpf_map_lookup_elem(&counters, &index);
 	if (counter)
@@ -211,7 +315,7 @@ static __always_inline void frame_load(struct __sk_buff *skb, struct fence_frame
 SEC("tc")
 int egress_ethernet(struct __sk_buff *skb)
 {
-	struct fence_place where = {.place = PONT_PLACE_TC, .ifindex = skb->ifindex, .length = skb->len};
+	struct fence_place where = {.place = PONT_PLACE_TC, .ifindex = skb->ifindex, .length = skb->len, .skb = skb};
 	struct fence_frame frame = {};
 	struct fence_packet packet = {};
 
@@ -224,7 +328,7 @@ int egress_ethernet(struct __sk_buff *skb)
 SEC("tc")
 int egress_ip(struct __sk_buff *skb)
 {
-	struct fence_place where = {.place = PONT_PLACE_TC, .ifindex = skb->ifindex, .length = skb->len};
+	struct fence_place where = {.place = PONT_PLACE_TC, .ifindex = skb->ifindex, .length = skb->len, .skb = skb};
 	struct fence_frame frame = {};
 	struct fence_packet packet = {};
 
@@ -237,7 +341,7 @@ int egress_ip(struct __sk_buff *skb)
 SEC("tc")
 int egress_closed(struct __sk_buff *skb)
 {
-	struct fence_place where = {.place = PONT_PLACE_TC, .ifindex = skb->ifindex, .length = skb->len};
+	struct fence_place where = {.place = PONT_PLACE_TC, .ifindex = skb->ifindex, .length = skb->len, .skb = skb};
 	struct fence_packet packet = {.kind = FENCE_KIND_UNKNOWN};
 
 	return decide(&where, &packet) ? TC_NEXT : TC_DROP;
@@ -247,7 +351,8 @@ int egress_closed(struct __sk_buff *skb)
 SEC("cgroup_skb/egress")
 int cgroup_egress(struct __sk_buff *skb)
 {
-	struct fence_place where = {.place = PONT_PLACE_CGROUP, .ifindex = skb->ifindex, .length = skb->len};
+	struct fence_place where = {
+		.place = PONT_PLACE_CGROUP, .ifindex = skb->ifindex, .length = skb->len, .skb = skb};
 	struct fence_frame frame = {};
 	struct fence_packet packet = {};
 

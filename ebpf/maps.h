@@ -21,15 +21,43 @@ struct fence_pages_map {
 };
 
 /*
- * The policy in force: one slot, empty before the first policy. Writing the slot is the swap. A program reads it once
- * per packet, so that every packet is judged by one policy.
+ * The policy in force, and the candidate that is asked beside it while switches.shadow is on; both slots are empty at
+ * first. Writing a slot is the swap. A program reads it once per packet, so that every packet is judged by one policy.
  */
+enum fence_slot { FENCE_SLOT_IN_FORCE, FENCE_SLOT_CANDIDATE, FENCE_SLOTS };
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-	__uint(max_entries, 1);
+	__uint(max_entries, FENCE_SLOTS);
 	__type(key, __u32);
 	__array(values, struct fence_pages_map);
 } policy SEC(".maps");
+
+/* What is switched at all places at once. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(map_flags, BPF_F_MMAPABLE);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, struct pont_fence_switches);
+} switches SEC(".maps");
+
+/* Where the candidate differs: index place * PONT_WOULD_COUNT + difference. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, PONT_PLACE_COUNT *PONT_WOULD_COUNT);
+	__type(key, __u32);
+	__type(value, struct pont_fence_shadow_total);
+} shadow_totals SEC(".maps");
+
+/* The same by process or cgroup and by label. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__uint(max_entries, 4096);
+	__type(key, struct pont_fence_shadow_key);
+	__type(value, struct pont_fence_shadow_value);
+} shadow_differences SEC(".maps");
 
 /* Packets by place and verdict: index place * PONT_VERDICT_COUNT + verdict. */
 struct {

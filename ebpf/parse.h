@@ -51,6 +51,8 @@ struct fence_packet {
 	__u32 protocol;  /* IP protocol or first next header */
 	__u32 port;      /* destination port, host byte order, 0 if unknown */
 	__u32 discovery; /* ICMPv6 type 133 to 137 if the packet has the hop limit of Neighbour Discovery, else 0 */
+	__u32 routed;    /* it has, or may have, a header that sends it on from its destination to another one */
+	__u32 ip;        /* where the IP header starts, in bytes from the first header */
 	__u32 ipv4;      /* destination, host byte order */
 	__u64 high;      /* IPv6 destination, upper and lower half, host byte order */
 	__u64 low;
@@ -63,9 +65,14 @@ enum {
 	FENCE_TYPE_QINQ = 0x88a8,
 	FENCE_TYPE_IPV6 = 0x86dd,
 
+	FENCE_PROTOCOL_HOP_BY_HOP = 0,
 	FENCE_PROTOCOL_TCP = 6,
 	FENCE_PROTOCOL_UDP = 17,
+	FENCE_PROTOCOL_ROUTING = 43,
+	FENCE_PROTOCOL_FRAGMENT = 44,
+	FENCE_PROTOCOL_AH = 51,
 	FENCE_PROTOCOL_ICMPV6 = 58,
+	FENCE_PROTOCOL_OPTIONS = 60,
 
 	/* RFC 4861 section 4: Router Solicitation to Redirect, valid only with hop limit 255. */
 	FENCE_ND_FIRST = 133,
@@ -78,6 +85,16 @@ enum {
 static __always_inline int fence_has_ports(__u32 protocol)
 {
 	return protocol == FENCE_PROTOCOL_TCP || protocol == FENCE_PROTOCOL_UDP;
+}
+
+/*
+ * IPv6 headers that are a routing header (RFC 8200 section 4.4), or behind which one may follow. Such a packet's last
+ * destination is not the one that is judged. Nothing that an appliance sends needs them, so the chain is not walked.
+ */
+static __always_inline int fence_leads_on(__u32 next_header)
+{
+	return next_header == FENCE_PROTOCOL_ROUTING || next_header == FENCE_PROTOCOL_HOP_BY_HOP ||
+	       next_header == FENCE_PROTOCOL_OPTIONS;
 }
 
 /* at: word of the header, a constant for each caller; bytes: from there to the end of the packet. */
@@ -96,6 +113,8 @@ static __always_inline void fence_parse_ipv4(
 	packet->kind = FENCE_KIND_IPV4;
 	packet->protocol = FENCE_NTOHL(frame->words[at + 2]) >> 16 & 0xff;
 	packet->ipv4 = FENCE_NTOHL(frame->words[at + 4]);
+	/* Options: source routes (RFC 791) among them, and nothing that an appliance sends. */
+	packet->routed = header != 20;
 	/* Ports only serve the report; a later fragment has none. */
 	if (header == 20 && bytes >= 24 && !(FENCE_NTOHL(frame->words[at + 1]) & 0x1fff) &&
 		fence_has_ports(packet->protocol))
@@ -115,9 +134,13 @@ static __always_inline void fence_parse_ipv6(
 	packet->protocol = second >> 8 & 0xff;
 	packet->high = (__u64)FENCE_NTOHL(frame->words[at + 6]) << 32 | FENCE_NTOHL(frame->words[at + 7]);
 	packet->low = (__u64)FENCE_NTOHL(frame->words[at + 8]) << 32 | FENCE_NTOHL(frame->words[at + 9]);
+	packet->routed = fence_leads_on(packet->protocol);
 	if (bytes < 44)
 		return;
 	behind = FENCE_NTOHL(frame->words[at + 10]);
+	/* Both name the header behind them in their first byte (RFC 8200 section 4.5, RFC 4302 section 2). */
+	if (packet->protocol == FENCE_PROTOCOL_FRAGMENT || packet->protocol == FENCE_PROTOCOL_AH)
+		packet->routed = fence_leads_on(behind >> 24);
 	if (fence_has_ports(packet->protocol))
 		packet->port = behind & 0xffff;
 	else if (packet->protocol == FENCE_PROTOCOL_ICMPV6 && (second & 0xff) == FENCE_ND_HOP_LIMIT &&
@@ -165,6 +188,7 @@ static __always_inline void fence_parse_ethernet(const struct fence_frame *frame
 		return;
 	type = FENCE_NTOHL(frame->words[3]) & 0xffff;
 	if (!fence_is_tag(type)) {
+		packet->ip = 14;
 		fence_parse_type(frame, type, FENCE_IP, length - 14, packet);
 		return;
 	}
@@ -172,12 +196,14 @@ static __always_inline void fence_parse_ethernet(const struct fence_frame *frame
 		return;
 	type = FENCE_NTOHL(frame->words[4]) & 0xffff;
 	if (!fence_is_tag(type)) {
+		packet->ip = 18;
 		fence_parse_type(frame, type, FENCE_IP + 1, length - 18, packet);
 		return;
 	}
 	if (length < 22)
 		return;
 	type = FENCE_NTOHL(frame->words[5]) & 0xffff;
+	packet->ip = 22;
 	fence_parse_type(frame, type, FENCE_IP + 2, length - 22, packet);
 }
 

@@ -43,7 +43,8 @@ static __always_inline int fence_is_inside(__u32 place)
 	return place == PONT_PLACE_CGROUP || place == PONT_PLACE_CONNECT;
 }
 
-static __always_inline struct fence_result fence_judge_ipv4(__u32 destination, __u32 place, fence_table table)
+static __always_inline struct fence_result fence_judge_ipv4(
+	__u32 destination, __u32 routed, __u32 place, fence_table table)
 {
 	if (fence_is_inside(place) && destination >> 24 == 127)
 		return fence_say(PONT_VERDICT_LOOPBACK, 0);
@@ -52,6 +53,8 @@ static __always_inline struct fence_result fence_judge_ipv4(__u32 destination, _
 		return fence_say(PONT_VERDICT_LOOPBACK, 0);
 	if (destination >> 28 == 14 || destination == 0xffffffff)
 		return fence_say(PONT_VERDICT_DENY_MULTICAST, 0);
+	if (routed)
+		return fence_say(PONT_VERDICT_DENY_ROUTED, 0);
 	if (!fence_table_present(table))
 		return fence_say(PONT_VERDICT_DENY_NO_POLICY, 0);
 	return fence_say_entry(fence_entry_ipv4(table, destination));
@@ -86,11 +89,13 @@ static __always_inline struct fence_result fence_judge_ipv6(
 		return fence_say(PONT_VERDICT_LOOPBACK, 0);
 	/* IPv4-mapped (RFC 4291 section 2.5.5.2): the packet will be, or stands for, an IPv4 one. */
 	if (!packet->high && packet->low >> 32 == 0xffff)
-		return fence_judge_ipv4((__u32)packet->low, place, table);
+		return fence_judge_ipv4((__u32)packet->low, packet->routed, place, table);
 	if (fence_is_housekeeping(packet, ifindex))
 		return fence_say(PONT_VERDICT_HOUSEKEEPING, 0);
 	if (packet->high >> 56 == 0xff)
 		return fence_say(PONT_VERDICT_DENY_MULTICAST, 0);
+	if (packet->routed)
+		return fence_say(PONT_VERDICT_DENY_ROUTED, 0);
 	if (!fence_table_present(table))
 		return fence_say(PONT_VERDICT_DENY_NO_POLICY, 0);
 	return fence_say_entry(fence_entry_ipv6(table, packet->high, packet->low));
@@ -102,7 +107,7 @@ static __always_inline struct fence_result fence_judge(
 {
 	switch (packet->kind) {
 	case FENCE_KIND_IPV4:
-		return fence_judge_ipv4(packet->ipv4, place, table);
+		return fence_judge_ipv4(packet->ipv4, packet->routed, place, table);
 	case FENCE_KIND_IPV6:
 		return fence_judge_ipv6(packet, place, ifindex, table);
 	case FENCE_KIND_ARP:

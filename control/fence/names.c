@@ -13,6 +13,8 @@ const char *fence_verdict_name(unsigned int verdict)
 		[PONT_VERDICT_DENY_MULTICAST] = "deny_multicast",
 		[PONT_VERDICT_DENY_PROTOCOL] = "deny_protocol",
 		[PONT_VERDICT_DENY_MALFORMED] = "deny_malformed",
+		[PONT_VERDICT_DENY_ROUTED] = "deny_routed",
+		[PONT_VERDICT_DENY_LOCKED] = "deny_locked",
 	};
 
 	return verdict < PONT_VERDICT_COUNT && names[verdict] ? names[verdict] : "unknown";

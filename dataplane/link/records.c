@@ -9,6 +9,7 @@
 #include <rte_ethdev.h>
 
 #include "dataplane/fence_program.h"
+#include "dataplane/fence_shadow.h"
 #include "dataplane/version.h"
 
 void records_hello(const struct server *server, struct pont_link_hello *hello)
@@ -202,6 +203,31 @@ static void send_source_ports(struct server *server, const struct pont_link_sour
 	}
 }
 
+static void send_shadow(struct server *server, uint64_t tag)
+{
+	const struct plane *plane = server->configuration->plane;
+	const struct state *state = server->configuration->state;
+
+	for (unsigned int w = 0; state->shadow != NULL && w < plane->worker_count; w++) {
+		for (unsigned int i = 0; i <= SHADOW_KINDS; i++) {
+			const struct shadow_count *count = &state->shadow->count[w][i];
+
+			for (unsigned int difference = 0; difference < PONT_WOULD_COUNT; difference++) {
+				struct pont_link_shadow_stats record = {.tag = tag,
+					.policy_revision = fence_table_revision(state->shadow->table),
+					.vni = state->tenant[SHADOW_TENANT(count->key)].vni,
+					.peer = SHADOW_PEER(count->key),
+					.difference = (uint8_t)difference,
+					.packets = count->packets[difference],
+					.bytes = count->bytes[difference]};
+
+				if (record.packets != 0)
+					server_send(server, PONT_LINK_SHADOW_STATS, &record, sizeof(record));
+			}
+		}
+	}
+}
+
 void records_send(struct server *server, const struct pont_link_request *request)
 {
 	struct pont_link_request end = {.tag = request->tag};
@@ -212,6 +238,9 @@ void records_send(struct server *server, const struct pont_link_request *request
 		break;
 	case PONT_LINK_SAS_GET:
 		send_sas(server, request->tag);
+		break;
+	case PONT_LINK_SHADOW_GET:
+		send_shadow(server, request->tag);
 		break;
 	case PONT_LINK_SOURCE_PORTS_GET:
 		send_source_ports(server, (const struct pont_link_source_ports_get *)request);

@@ -154,9 +154,14 @@ static size_t length_of(uint16_t type)
 		return sizeof(struct pont_link_sa_out);
 	case PONT_LINK_SA_OUT_DEL:
 		return sizeof(struct pont_link_sa_out_del);
+	case PONT_LINK_SWITCHES_SET:
+		return sizeof(struct pont_link_switches);
+	case PONT_LINK_SHADOW_SET:
+		return sizeof(struct pont_link_shadow);
 	case PONT_LINK_STATS_GET:
 	case PONT_LINK_SAS_GET:
 	case PONT_LINK_FDB_GET:
+	case PONT_LINK_SHADOW_GET:
 		return sizeof(struct pont_link_request);
 	case PONT_LINK_SOURCE_PORTS_GET:
 		return sizeof(struct pont_link_source_ports_get);
@@ -312,26 +317,73 @@ bool server_poll(struct server *server, int signal_fd, int timeout_ms)
 	return fds[0].revents != 0;
 }
 
+/* What the fence has denied a tenant so far, on all workers. */
+static uint64_t denied_of(const struct plane *plane, uint32_t tenant)
+{
+	uint64_t sum = 0;
+
+	for (unsigned int w = 0; w < plane->worker_count; w++) {
+		const uint64_t *drop = plane->worker[w]->rare[tenant].drop;
+
+		sum += drop[PONT_DROP_fence_denied] + drop[PONT_DROP_fence_no_policy] + drop[PONT_DROP_fence_locked];
+	}
+	return sum;
+}
+
+/* The trace that the tenant's last denial has left, if there still is one. */
+static void trace_denial(const struct plane *plane, uint16_t tenant, struct pont_link_denied *denied)
+{
+	for (unsigned int w = 0; w < plane->worker_count; w++) {
+		const struct denial *denial = &plane->worker[w]->denial[tenant % DENIALS];
+
+		if (__atomic_load_n(&denial->count, __ATOMIC_ACQUIRE) == 0 || denial->tenant != tenant)
+			continue;
+		denied->destination = denial->destination;
+		denied->reason = denial->verdict;
+		denied->peer = denial->peer;
+	}
+}
+
+/* Whether a worker has denied anything since the last time. */
+static bool denials_are_new(struct server *server)
+{
+	const struct plane *plane = server->configuration->plane;
+	bool found = false;
+
+	for (unsigned int w = 0; w < plane->worker_count; w++) {
+		uint64_t sum = 0;
+
+		for (unsigned int i = 0; i < DENIALS; i++)
+			sum += __atomic_load_n(&plane->worker[w]->denial[i].count, __ATOMIC_ACQUIRE);
+		found = found || sum != server->denials_seen[w];
+		server->denials_seen[w] = sum;
+	}
+	return found;
+}
+
 void server_tell_denials(struct server *server)
 {
 	const struct plane *plane = server->configuration->plane;
-	struct pont_link_denied denied = {0};
+	const struct state *state = server->configuration->state;
 
-	for (unsigned int w = 0; w < plane->worker_count; w++) {
-		const struct denial *denial = &plane->worker[w]->denial;
-		uint64_t count = __atomic_load_n(&denial->count, __ATOMIC_ACQUIRE);
-
-		if (count == server->denials_told[w])
-			continue;
-		denied.packets += count - server->denials_told[w];
-		denied.destination = denial->destination;
-		denied.reason = denial->verdict;
-		server->denials_told[w] = count;
-	}
-	if (denied.packets == 0)
+	if (!denials_are_new(server))
 		return;
-	denied.policy_revision = records_policy_revision(server);
-	server_send(server, PONT_LINK_DENIED, &denied, sizeof(denied));
+	for (uint32_t tenant = 0; tenant <= PONT_TENANTS_MAX; tenant++) {
+		struct pont_link_denied message = {
+			.vni = state->tenant[tenant].vni, .policy_revision = records_policy_revision(server)};
+		uint64_t count = denied_of(plane, tenant);
+
+		/* A place that has passed to another tenant starts again at zero. */
+		if (server->denials_told[tenant].vni != message.vni)
+			server->denials_told[tenant].count = 0;
+		message.packets = count - server->denials_told[tenant].count;
+		server->denials_told[tenant].vni = message.vni;
+		server->denials_told[tenant].count = count;
+		if (message.packets == 0)
+			continue;
+		trace_denial(plane, (uint16_t)tenant, &message);
+		server_send(server, PONT_LINK_DENIED, &message, sizeof(message));
+	}
 }
 
 void server_tell_notices(struct server *server)

@@ -203,6 +203,8 @@ struct snapshot *snapshot_build(const struct state *state, const struct port_set
 		return NULL;
 	snapshot->revision = state->revision;
 	snapshot->fence = state->fence;
+	snapshot->switches = state->switches;
+	snapshot->shadow = state->shadow;
 	if (state->has_site) {
 		snapshot->has_vtep4 = state->site.vtep4.family == PONT_FAMILY_IPV4;
 		snapshot->has_vtep6 = state->site.vtep6.family == PONT_FAMILY_IPV6;

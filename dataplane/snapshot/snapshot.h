@@ -17,7 +17,9 @@
 #include "pontlevis/address.h"
 #include "pontlevis/limits.h"
 
+struct fence_shadow;
 struct fence_table;
+struct pont_fence_switches;
 
 /* Longest header we put in front of a tenant frame, in bytes: Ethernet, IPv6, UDP, ESP, IV, UDP, VXLAN. */
 enum {
@@ -77,7 +79,9 @@ struct flood {
 
 struct snapshot {
 	uint64_t revision;
-	const struct fence_table *fence; /* NULL: nothing leaves */
+	const struct fence_table *fence;            /* NULL: nothing leaves */
+	const struct pont_fence_switches *switches; /* NULL: none to look at */
+	const struct fence_shadow *shadow;          /* candidate policy, NULL: none */
 
 	uint8_t vtep6[16];
 	rte_be32_t vtep4;

@@ -18,7 +18,9 @@
 #include "dataplane/port/port.h"
 #include "pontlevis/link.h"
 
+struct fence_shadow;
 struct fence_table;
+struct pont_fence_switches;
 
 struct tenant {
 	uint32_t vni; /* 0: free */
@@ -64,6 +66,9 @@ struct state {
 	struct pont_link_site site;
 	bool has_site, site_marked;
 	const struct fence_table *fence;
+	const struct pont_fence_switches *switches; /* NULL: none yet */
+	size_t switches_size;                       /* bytes mapped */
+	const struct fence_shadow *shadow;          /* NULL: no candidate */
 
 	uint32_t tenant_count; /* used entries of vni[] */
 	struct tenant tenant[PONT_TENANTS_MAX + 1];
@@ -82,7 +87,7 @@ struct state {
 
 struct state *state_create(void);
 struct state *state_copy(const struct state *state);
-/* Frees the record itself; SAs and the fence table it points to belong to the transaction's end. */
+/* Frees the record itself; SAs and what of the fence it points to belong to the transaction's end. */
 void state_free(struct state *state);
 
 uint16_t state_tenant(const struct state *state, uint32_t vni);                 /* index, 0: none */

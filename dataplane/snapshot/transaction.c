@@ -7,12 +7,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <rte_cycles.h>
 #include <rte_malloc.h>
 
 #include "dataplane/fence_program.h"
+#include "dataplane/fence_shadow.h"
 
 /* SAs that a transaction adds are prepared in it and touch the world only at COMMIT. */
 struct new_sa_in {
@@ -45,6 +47,10 @@ struct transaction {
 	uint64_t revision;
 	bool full;
 	struct fence_table *fence; /* new one, NULL: unchanged */
+	bool has_shadow;           /* there is a new candidate, or none any more */
+	struct fence_shadow *shadow;
+	const struct pont_fence_switches *switches; /* new ones, NULL: unchanged */
+	size_t switches_size;
 	struct new_sa_in *in;
 	size_t in_count, in_size;
 	uint32_t *in_del;
@@ -94,6 +100,12 @@ int configuration_start(struct configuration *configuration, struct plane *plane
 	return plane->snapshot != NULL ? 0 : -1;
 }
 
+static void switches_unmap(const struct pont_fence_switches *switches, size_t size)
+{
+	if (switches != NULL)
+		(void)munmap((void *)(uintptr_t)switches, size);
+}
+
 static void erase_out(struct sa_out *sa)
 {
 	sa_out_erase(sa);
@@ -111,8 +123,11 @@ void configuration_stop(struct configuration *configuration)
 				erase_out(state->edge[i].sa[worker]);
 	for (uint32_t slot = 0; configuration->plane->sa_in != NULL && slot < configuration->plane->spi_slots; slot++)
 		sa_in_erase(&configuration->plane->sa_in[slot]);
-	if (state != NULL && state->fence != NULL)
+	if (state != NULL) {
 		fence_table_unmap((struct fence_table *)(uintptr_t)state->fence);
+		fence_shadow_free((struct fence_shadow *)(uintptr_t)state->shadow);
+		switches_unmap(state->switches, state->switches_size);
+	}
 	lifetimes_free(&configuration->lifetimes);
 	state_free(state);
 	snapshot_free((struct snapshot *)(uintptr_t)configuration->plane->snapshot);
@@ -181,8 +196,9 @@ void transaction_abort(struct configuration *configuration)
 	configuration->transaction = NULL;
 	for (size_t i = 0; i < transaction->out_count; i++)
 		erase_out(transaction->out[i]);
-	if (transaction->fence != NULL)
-		fence_table_unmap(transaction->fence);
+	fence_table_unmap(transaction->fence);
+	fence_shadow_free(transaction->shadow);
+	switches_unmap(transaction->switches, transaction->switches_size);
 	transaction_free(transaction);
 }
 
@@ -210,27 +226,84 @@ static int begin(struct configuration *configuration, const struct pont_link_beg
 	return 0;
 }
 
+/* Maps the table that a message carries; NULL with the error set. */
+static struct fence_table *take_table(
+	const char *message, int fd, uint64_t revision, uint64_t size, struct state_error *error)
+{
+	struct fence_table *table;
+	unsigned long long inside;
+
+	if (fd < 0) {
+		(void)fail(error, EINVAL, "%s carries no file descriptor", message);
+		return NULL;
+	}
+	table = fence_table_map(fd, size);
+	if (table == NULL) {
+		(void)fail(error, EINVAL, "fence table of policy revision %llu cannot be used: %s",
+			(unsigned long long)revision, strerror(errno));
+		return NULL;
+	}
+	inside = fence_table_revision(table);
+	if (inside == revision)
+		return table;
+	fence_table_unmap(table);
+	(void)fail(error, EINVAL, "fence table says policy revision %llu, the message %llu", inside,
+		(unsigned long long)revision);
+	return NULL;
+}
+
 static int set_fence(
 	struct transaction *transaction, const struct pont_link_fence *message, int fd, struct state_error *error)
 {
-	struct fence_table *table;
+	struct fence_table *table = take_table("FENCE_SET", fd, message->policy_revision, message->size, error);
 
-	if (fd < 0)
-		return fail(error, EINVAL, "FENCE_SET carries no file descriptor");
-	table = fence_table_map(fd, message->size);
 	if (table == NULL)
-		return fail(error, EINVAL, "fence table of policy revision %llu cannot be used: %s",
-			(unsigned long long)message->policy_revision, strerror(errno));
-	if (fence_table_revision(table) != message->policy_revision) {
-		unsigned long long inside = fence_table_revision(table);
-
-		fence_table_unmap(table);
-		return fail(error, EINVAL, "fence table says policy revision %llu, the message %llu", inside,
-			(unsigned long long)message->policy_revision);
-	}
-	if (transaction->fence != NULL)
-		fence_table_unmap(transaction->fence);
+		return error->code;
+	fence_table_unmap(transaction->fence);
 	transaction->fence = table;
+	return 0;
+}
+
+static int set_shadow(
+	struct configuration *configuration, const struct pont_link_shadow *message, int fd, struct state_error *error)
+{
+	struct transaction *transaction = configuration->transaction;
+	struct fence_shadow *shadow = NULL;
+
+	if (fd >= 0 || message->size != 0 || message->policy_revision != 0) {
+		struct fence_table *table =
+			take_table("SHADOW_SET", fd, message->policy_revision, message->size, error);
+
+		if (table == NULL)
+			return error->code;
+		shadow = fence_shadow_create(table, configuration->plane->worker_count);
+		if (shadow == NULL)
+			return fail(error, ENOMEM, "out of memory for the candidate's counters");
+	}
+	fence_shadow_free(transaction->shadow);
+	transaction->shadow = shadow;
+	transaction->has_shadow = true;
+	return 0;
+}
+
+static int set_switches(
+	struct transaction *transaction, const struct pont_link_switches *message, int fd, struct state_error *error)
+{
+	struct stat status;
+	void *switches;
+
+	if (fd < 0 || fstat(fd, &status) != 0)
+		return fail(error, EINVAL, "SWITCHES_SET carries no file descriptor");
+	/* The kernel refuses to map a BPF map beyond its end, but not a file. */
+	if (message->size < sizeof(struct pont_fence_switches) || message->size > SIZE_MAX ||
+		(S_ISREG(status.st_mode) && (uint64_t)status.st_size < message->size))
+		return fail(error, EINVAL, "SWITCHES_SET of %llu bytes", (unsigned long long)message->size);
+	switches = mmap(NULL, message->size, PROT_READ, MAP_SHARED, fd, 0);
+	if (switches == MAP_FAILED)
+		return fail(error, EINVAL, "the fence's switches cannot be mapped: %s", strerror(errno));
+	switches_unmap(transaction->switches, transaction->switches_size);
+	transaction->switches = switches;
+	transaction->switches_size = message->size;
 	return 0;
 }
 
@@ -692,11 +765,16 @@ static int commit_state(struct configuration *configuration, const struct retire
 	struct plane *plane = configuration->plane;
 	struct state *old = configuration->state, *candidate = transaction->candidate;
 	struct snapshot *snapshot, *previous = (struct snapshot *)(uintptr_t)plane->snapshot;
-	const struct fence_table *old_fence = old->fence;
 
 	state_drop_empty_edges(candidate);
 	if (transaction->fence != NULL)
 		candidate->fence = transaction->fence;
+	if (transaction->has_shadow)
+		candidate->shadow = transaction->shadow;
+	if (transaction->switches != NULL) {
+		candidate->switches = transaction->switches;
+		candidate->switches_size = transaction->switches_size;
+	}
 	snapshot = snapshot_build(candidate, &plane->ports, plane->worker_count);
 	if (snapshot == NULL)
 		return -1;
@@ -721,8 +799,12 @@ static int commit_state(struct configuration *configuration, const struct retire
 
 	sweep_fdb(configuration, place_lives, candidate);
 	release_out(configuration, retired);
-	if (transaction->fence != NULL && old_fence != NULL)
-		fence_table_unmap((struct fence_table *)(uintptr_t)old_fence);
+	if (transaction->fence != NULL)
+		fence_table_unmap((struct fence_table *)(uintptr_t)old->fence);
+	if (transaction->has_shadow)
+		fence_shadow_free((struct fence_shadow *)(uintptr_t)old->shadow);
+	if (transaction->switches != NULL)
+		switches_unmap(old->switches, old->switches_size);
 	snapshot_free(previous);
 	if (transaction->full)
 		configuration->full_revision = transaction->revision;
@@ -811,6 +893,12 @@ int transaction_message(struct configuration *configuration, const struct pont_l
 		break;
 	case PONT_LINK_FENCE_SET:
 		code = set_fence(transaction, body, fd, error);
+		break;
+	case PONT_LINK_SHADOW_SET:
+		code = set_shadow(configuration, body, fd, error);
+		break;
+	case PONT_LINK_SWITCHES_SET:
+		code = set_switches(transaction, body, fd, error);
 		break;
 	case PONT_LINK_TENANT_SET:
 		code = state_set_tenant(transaction->candidate, body, error);

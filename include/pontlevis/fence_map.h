@@ -21,10 +21,12 @@
 #ifndef __bpf__
 #include <stdint.h>
 #define PONT_U8  uint8_t
+#define PONT_U16 uint16_t
 #define PONT_U32 uint32_t
 #define PONT_U64 uint64_t
 #else
 #define PONT_U8  __u8
+#define PONT_U16 __u16
 #define PONT_U32 __u32
 #define PONT_U64 __u64
 #endif
@@ -68,6 +70,8 @@ enum pont_verdict {
 	PONT_VERDICT_DENY_MULTICAST, /* group address that is not housekeeping */
 	PONT_VERDICT_DENY_PROTOCOL,  /* neither IPv4, IPv6 nor ARP */
 	PONT_VERDICT_DENY_MALFORMED, /* header cut short */
+	PONT_VERDICT_DENY_ROUTED,    /* IPv4 options or IPv6 extension headers that can send it on to elsewhere */
+	PONT_VERDICT_DENY_LOCKED,    /* the fence is locked: nothing leaves, whatever the policy says */
 	PONT_VERDICT_COUNT
 };
 
@@ -80,25 +84,81 @@ enum pont_fence_place {
 	PONT_PLACE_COUNT
 };
 
+/*
+ * What the control process switches at all places at once: one record in a memory-mappable array map of one entry,
+ * which the kernel programs look up for every packet and the dataplane maps read-only and reads for every burst.
+ * Written by the control process with single stores; it outlives it.
+ */
+struct pont_fence_switches {
+	PONT_U32 locked; /* not 0: nothing leaves but what stays inside the machine */
+	PONT_U32 shadow; /* not 0: the candidate policy is asked too, in the kernel; its answer changes nothing */
+	PONT_U32 reserved[14];
+};
+
+/* What a candidate policy would do otherwise than the one in force. */
+enum pont_fence_difference {
+	PONT_WOULD_BLOCK = 0, /* passes, the candidate would deny it */
+	PONT_WOULD_LET_OUT,   /* is denied, the candidate would let it pass */
+	PONT_WOULD_COUNT
+};
+
+/*
+ * Packets that differ, of one kind: key and value of the kernel's map of differences. Counts are exact as long as the
+ * map has room; what finds no room is in the totals by place only.
+ */
+struct pont_fence_shadow_key {
+	PONT_U64 who;             /* connect: process (thread group); else the cgroup's id, 0 without a socket */
+	PONT_U32 entry;           /* of the table in force */
+	PONT_U32 candidate_entry; /* of the candidate's table */
+	PONT_U8 place;            /* enum pont_fence_place */
+	PONT_U8 difference;       /* enum pont_fence_difference */
+	PONT_U8 verdict;          /* of the policy in force, enum pont_verdict */
+	PONT_U8 candidate;        /* of the candidate */
+	PONT_U32 reserved;
+};
+
+struct pont_fence_shadow_value {
+	PONT_U64 packets;
+	PONT_U64 bytes;          /* 0 for connect() */
+	PONT_U8 destination[16]; /* of the first of them, network byte order, IPv4 in the first four */
+	PONT_U8 family;          /* enum pont_family */
+	PONT_U8 protocol;        /* IP protocol number */
+	PONT_U8 reserved[2];
+	PONT_U32 ifindex;    /* interface, 0 where there is none yet */
+	PONT_U8 command[16]; /* name of the process (comm), empty if unknown */
+};
+
+/* Totals of one place and difference, one for each CPU. */
+struct pont_fence_shadow_total {
+	PONT_U64 packets;
+	PONT_U64 bytes;
+};
+
 /* A denial in the kernel, as it stands in the ring buffer; rate-limited there, counted in any case. */
 struct pont_fence_event {
 	PONT_U64 time_ns;        /* CLOCK_MONOTONIC */
 	PONT_U64 revision;       /* of the policy that denied, 0 if none */
 	PONT_U64 pid;            /* process (thread group), 0 where the place does not know it */
+	PONT_U64 cgroup;         /* id of the cgroup of process or socket, 0 if there is none */
 	PONT_U32 ifindex;        /* interface, 0 where there is none yet */
 	PONT_U32 entry;          /* the table's entry: label of the destination */
 	PONT_U8 place;           /* enum pont_fence_place */
 	PONT_U8 verdict;         /* enum pont_verdict */
 	PONT_U8 family;          /* enum pont_family, 0 if not IP */
 	PONT_U8 protocol;        /* IP protocol number */
-	PONT_U32 port;           /* destination port, host byte order, 0 if unknown */
-	PONT_U8 destination[16]; /* network byte order, IPv4 in the first four */
+	PONT_U16 source_port;    /* host byte order, 0 if unknown */
+	PONT_U16 port;           /* destination port, host byte order, 0 if unknown */
+	PONT_U8 source[16];      /* network byte order, IPv4 in the first four; zero if unknown */
+	PONT_U8 destination[16]; /* likewise */
 	PONT_U32 length;         /* of the packet in bytes, 0 for connect() */
 	PONT_U32 reserved;
 	PONT_U8 command[16]; /* name of the process (comm), empty if unknown */
 };
 
 _Static_assert(sizeof(struct pont_fence_header) == 48, "read by kernel programs and workers");
-_Static_assert(sizeof(struct pont_fence_event) == 80, "no padding in the ring buffer's records");
+_Static_assert(sizeof(struct pont_fence_switches) == 64, "one cache line");
+_Static_assert(sizeof(struct pont_fence_shadow_key) == 24, "no padding in a key");
+_Static_assert(sizeof(struct pont_fence_shadow_value) == 56, "no padding in a value");
+_Static_assert(sizeof(struct pont_fence_event) == 104, "no padding in the ring buffer's records");
 
 #endif

@@ -47,9 +47,10 @@ enum pont_link_type {
 	PONT_LINK_SA_STATS,     /* record, answers SAS_GET */
 	PONT_LINK_FDB_ENTRY,    /* record, answers FDB_GET */
 	PONT_LINK_END,
-	PONT_LINK_DENIED,      /* unasked, at most one per second: the fence denied packets at the WAN transmit */
-	PONT_LINK_SOURCE_PORT, /* record, answers SOURCE_PORTS_GET */
-	PONT_LINK_SA_NOTICES,  /* unasked: SAs that are due for replacement, or have expired */
+	PONT_LINK_DENIED, /* unasked, at most one per second and tenant: the fence denied packets at the WAN transmit */
+	PONT_LINK_SOURCE_PORT,  /* record, answers SOURCE_PORTS_GET */
+	PONT_LINK_SA_NOTICES,   /* unasked: SAs that are due for replacement, or have expired */
+	PONT_LINK_SHADOW_STATS, /* record, answers SHADOW_GET */
 
 	/* control to dataplane: transactions */
 	PONT_LINK_BEGIN = 64,
@@ -65,12 +66,15 @@ enum pont_link_type {
 	PONT_LINK_SA_IN_DEL,
 	PONT_LINK_SA_OUT_SET,
 	PONT_LINK_SA_OUT_DEL,
+	PONT_LINK_SWITCHES_SET, /* carries one file descriptor */
+	PONT_LINK_SHADOW_SET,   /* carries one file descriptor, or none to end */
 
 	/* control to dataplane: requests */
 	PONT_LINK_STATS_GET = 128,
 	PONT_LINK_SAS_GET,
 	PONT_LINK_FDB_GET,
 	PONT_LINK_SOURCE_PORTS_GET,
+	PONT_LINK_SHADOW_GET,
 };
 
 /* First bytes of every message. */
@@ -157,6 +161,27 @@ struct pont_link_fence {
 	struct pont_link_header header;
 	uint64_t policy_revision; /* equals the one in the map's header page */
 	uint64_t size;            /* bytes of the map, a multiple of the page size */
+};
+
+/*
+ * The fence's switches (struct pont_fence_switches): the file descriptor is their memory-mappable array map. The
+ * dataplane maps it read-only and looks at it for every burst, so that a lock holds there with the same store as in the
+ * kernel, whether or not anybody is left to say so on this link. It keeps them until others are set.
+ */
+struct pont_link_switches {
+	struct pont_link_header header;
+	uint64_t size; /* bytes to map, at least those of the record */
+};
+
+/*
+ * A candidate policy, asked beside the one in force without any effect but counters, which start at zero. The file
+ * descriptor is as in FENCE_SET. Without one, and with both numbers 0, there is no candidate any more. Like the policy,
+ * the candidate is exempt from mark and sweep.
+ */
+struct pont_link_shadow {
+	struct pont_link_header header;
+	uint64_t policy_revision;
+	uint64_t size;
 };
 
 struct pont_link_tenant {
@@ -266,7 +291,7 @@ struct pont_link_sa_out_del {
 	uint32_t reserved;
 };
 
-/* STATS_GET, SAS_GET, FDB_GET and END. */
+/* STATS_GET, SAS_GET, FDB_GET, SHADOW_GET and END. */
 struct pont_link_request {
 	struct pont_link_header header;
 	uint64_t tag; /* chosen by control, repeated in every record and in END */
@@ -377,12 +402,32 @@ struct pont_link_source_port {
 	uint32_t reserved;
 };
 
+/*
+ * Packets of one tenant that the fence denied since the last such message, all of them. Destination, peer and reason
+ * are of the last one; family NONE and 0 if another tenant's denials have covered its trace.
+ */
 struct pont_link_denied {
 	struct pont_link_header header;
 	uint64_t policy_revision;
-	uint64_t packets;                /* denied since the last such message */
-	struct pont_address destination; /* of one of them */
-	uint32_t reason;                 /* enum pont_verdict of fence_map.h */
+	uint64_t packets;
+	uint32_t vni;  /* 0: traffic of the appliance itself, from the kernel twin */
+	uint16_t peer; /* 0: none */
+	uint16_t reserved;
+	struct pont_address destination;
+	uint32_t reason; /* enum pont_verdict of fence_map.h */
+};
+
+/* Packets of one tenant to one peer of which the candidate thinks otherwise; several records may have the same key. */
+struct pont_link_shadow_stats {
+	struct pont_link_header header;
+	uint64_t tag;
+	uint64_t policy_revision; /* of the candidate */
+	uint32_t vni;             /* 0: more pairs of tenant and peer than are told apart */
+	uint16_t peer;
+	uint8_t difference; /* enum pont_fence_difference of fence_map.h */
+	uint8_t reserved;
+	uint64_t packets;
+	uint64_t bytes; /* of outer frames */
 };
 
 _Static_assert(sizeof(struct pont_link_header) == 8, "header of the link contract");

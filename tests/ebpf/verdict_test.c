@@ -49,6 +49,7 @@ struct verdict_case {
 #define MULTICAST    PONT_VERDICT_DENY_MULTICAST
 #define PROTOCOL     PONT_VERDICT_DENY_PROTOCOL
 #define MALFORMED    PONT_VERDICT_DENY_MALFORMED
+#define ROUTED       PONT_VERDICT_DENY_ROUTED
 
 static const struct verdict_case cases[] = {
 	/* labels */
@@ -96,7 +97,7 @@ static const struct verdict_case cases[] = {
 	{"type before ND", {{IPV6}, "fe80::1", ICMPV6, 255, 132}, UNLISTED, 0},
 	{"type behind ND", {{IPV6}, "fe80::1", ICMPV6, 255, 138}, UNLISTED, 0},
 	{"UDP that looks like ND", {{IPV6}, "fe80::1", UDP, 255, 135}, UNLISTED, 0},
-	{"ND behind an extension header", {{IPV6}, "fe80::1", 60, 255, 58}, UNLISTED, 0},
+	{"ND behind an extension header", {{IPV6}, "fe80::1", 60, 255, 58}, ROUTED, 0},
 	{"ND with its type cut off", {{IPV6}, "fe80::1", ICMPV6, 255, 135, .cut = 14 + 40}, UNLISTED, 0},
 	{"solicitation routed away", {{IPV6}, "2001:db8:2::1", ICMPV6, 255, 135}, UNLISTED, 0},
 	{"solicitation to an allowed host", {{IPV6}, "2001:db8:1::1", ICMPV6, 255, 135}, ALLOW, 0},
@@ -117,7 +118,9 @@ static const struct verdict_case cases[] = {
 	/* fragments, options, truncation */
 	{"first fragment", {{IPV4}, "10.1.0.1", UDP, 64, .ipv4_fragment = 0x2000}, ALLOW, 0},
 	{"later fragment", {{IPV4}, "8.8.8.8", UDP, 64, .ipv4_fragment = 0x00b9}, UNLISTED, 0},
-	{"IPv4 options", {{IPV4}, "10.1.0.1", UDP, 64, .ipv4_header = 15}, ALLOW, 0},
+	{"IPv4 options", {{IPV4}, "10.1.0.1", UDP, 64, .ipv4_header = 15}, ROUTED, 0},
+	{"one word of IPv4 options", {{IPV4}, "10.1.0.1", UDP, 64, .ipv4_header = 6}, ROUTED, 0},
+	{"router alert to a group", {{IPV4}, "224.0.0.22", 2, 1, .ipv4_header = 6}, MULTICAST, 0},
 	{"header length too small", {{IPV4}, "10.1.0.1", UDP, 64, .ipv4_header = 4}, MALFORMED, 0},
 	{"options cut short", {{IPV4}, "10.1.0.1", UDP, 64, .ipv4_header = 6, .cut = 14 + 23}, MALFORMED, 0},
 	{"IPv4 header alone", {{IPV4}, "10.1.0.1", UDP, 64, .cut = 14 + 20}, ALLOW, 0},
@@ -127,7 +130,25 @@ static const struct verdict_case cases[] = {
 	{"Ethernet header alone", {{IPV4}, "10.1.0.1", UDP, 64, .cut = 14}, MALFORMED, 0},
 	{"IPv6 in an IPv4 type", {{IPV4}, "2001:db8:1::1", UDP, 64}, MALFORMED, 1},
 	{"IPv4 in an IPv6 type", {{IPV6}, "10.1.0.1", UDP, 64}, MALFORMED, 1},
-	{"hop-by-hop header", {{IPV6}, "2001:db8:1::1", 0, 64}, ALLOW, 0},
+	/* headers that can send a packet on to another destination than the one in its first header */
+	{"routing header", {{IPV6}, "2001:db8:1::1", 43, 64}, ROUTED, 0},
+	{"hop-by-hop header", {{IPV6}, "2001:db8:1::1", 0, 64}, ROUTED, 0},
+	{"destination options", {{IPV6}, "2001:db8:1::1", 60, 64}, ROUTED, 0},
+	{"routing header in a fragment", {{IPV6}, "2001:db8:1::1", 44, 64, 43}, ROUTED, 0},
+	{"routing header behind AH", {{IPV6}, "2001:db8:1::1", 51, 64, 43}, ROUTED, 0},
+	{"fragment of UDP", {{IPV6}, "2001:db8:1::1", 44, 64, UDP}, ALLOW, 0},
+	{"later fragment to a denied host", {{IPV6}, "2001:db8:2::1", 44, 64, UDP}, UNLISTED, 0},
+	{"AH over TCP", {{IPV6}, "2001:db8:1::1", 51, 64, TCP}, ALLOW, 0},
+	{"routing header to a mapped address", {{IPV6}, "::ffff:10.1.0.1", 43, 64}, ROUTED, 0},
+	/* tunnels of every kind, by their outer destination */
+	{"IPIP", {{IPV4}, "8.8.8.8", 4, 64}, UNLISTED, 0},
+	{"GRE", {{IPV4}, "8.8.8.8", 47, 64}, UNLISTED, 0},
+	{"ip6tnl", {{IPV6}, "2001:db8:2::1", 41, 64}, UNLISTED, 0},
+	{"IPv4 in IPv6", {{IPV6}, "2001:db8:2::1", 4, 64}, UNLISTED, 0},
+	{"GRE over IPv6", {{IPV6}, "2001:db8:2::1", 47, 64}, UNLISTED, 0},
+	{"VXLAN", {{IPV4}, "8.8.8.8", UDP, 64, .destination_port = 4789}, UNLISTED, 0},
+	{"DNS", {{IPV4}, "8.8.8.8", UDP, 64, .destination_port = 53}, UNLISTED, 0},
+	{"GRE to an allowed host", {{IPV4}, "10.1.0.1", 47, 64}, ALLOW, 0},
 	/* loopback means the machine itself only inside of it */
 	{"IPv4 loopback on the wire", {{IPV4}, "127.0.0.1", UDP, 64}, DENY, 1},
 	{"IPv6 loopback on the wire", {{IPV6}, "::1", UDP, 64}, UNLISTED, 1},

@@ -122,7 +122,7 @@ Case(exception, stops_at_the_fence_what_the_kernel_gives_for_elsewhere)
 	rig_round(&site);
 	expect_nothing(RIG_WAN);
 	expect_drops(0, PONT_DROP_fence_denied, 2);
-	cr_expect_eq(site.plane.worker[0]->denial.count, 2);
+	cr_expect_eq(site.plane.worker[0]->denial[0].count, 2);
 }
 
 Case(exception, drops_cut_and_foreign_frames_of_the_kernel)

@@ -671,9 +671,26 @@ Case(server, tells_of_denials_at_the_fence)
 	cr_expect_eq(message.header.type, PONT_LINK_DENIED);
 	cr_expect_eq(message.denied.policy_revision, 9);
 	cr_expect_eq(message.denied.packets, 4);
+	cr_expect_eq(message.denied.vni, RIG_HOPITAL);
+	cr_expect_eq(message.denied.peer, RIG_PEER6);
 	cr_expect_eq(message.denied.reason, 16); /* PONT_VERDICT_DENY */
 	cr_expect_arr_eq(&message.denied.destination, &peer6, sizeof(peer6));
 	server_tell_denials(&server);
+	expect_silence();
+	/* Every tenant's are told, whoever was last. */
+	frame = tagged(&frame, 10);
+	arrive(RIG_ACCESS0, &frame);
+	frame = broadcast_from(1);
+	arrive(RIG_ACCESS0, &frame);
+	(void)rig_drain(&site);
+	server_tell_denials(&server);
+	for (unsigned int vni = RIG_HOPITAL;; vni = RIG_MINISTERE) {
+		cr_assert(hear(&message));
+		cr_expect_eq(message.denied.vni, vni);
+		cr_expect_eq(message.denied.packets, 2);
+		if (vni == RIG_MINISTERE)
+			break;
+	}
 	expect_silence();
 }
 
