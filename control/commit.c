@@ -12,12 +12,14 @@
 #include "control/keys/identity.h"
 #include "control/keys/keys.h"
 #include "control/link/link.h"
+#include "control/lock.h"
 #include "control/model/address.h"
 #include "control/model/problems.h"
 #include "control/model/revisions.h"
 #include "control/netlink/mirror.h"
 #include "control/policy.h"
 #include "control/push.h"
+#include "control/shadow.h"
 
 /* A configuration on its way. */
 struct candidate {
@@ -298,8 +300,10 @@ static void dataplane_ready(struct control *control)
 
 	control->dataplane_in_force = hello != NULL;
 	control->dataplane_problem.code = 0;
-	if (hello != NULL && !was_ready)
+	if (hello != NULL && !was_ready) {
 		(void)agreement_dataplane(control);
+		shadow_replay(control);
+	}
 	push_sync_later(control);
 }
 
@@ -319,6 +323,7 @@ static void adopt(struct control *control, struct candidate *candidate)
 	control->document = candidate->document;
 	candidate->document = NULL;
 	if (candidate->fresh) {
+		lock_forget_policy(control);
 		fence_policy_free(control->policy);
 		control->policy = candidate->policy;
 		candidate->fresh = false;
@@ -627,8 +632,9 @@ static int swap_policy(struct control *control, struct fence_policy *policy, str
 	return result;
 }
 
-json_t *commit_reload(struct control *control, struct rpc_failure *failure)
+json_t *commit_reload(struct control *control, unsigned int confirm_s, struct rpc_failure *failure)
 {
+	struct policy_stamp previous_stamp = control->policy_stamp;
 	struct policy_stamp stamp;
 	struct fence_policy *policy;
 	uint64_t number;
@@ -648,7 +654,12 @@ json_t *commit_reload(struct control *control, struct rpc_failure *failure)
 		fence_policy_free(policy);
 		return NULL;
 	}
-	fence_policy_free(control->policy);
+	if (confirm_s != 0 && control->policy != NULL) {
+		lock_await_policy(control, control->policy, &previous_stamp, confirm_s);
+	} else {
+		lock_forget_policy(control);
+		fence_policy_free(control->policy);
+	}
 	control->policy = policy;
 	control->policy_stamp = stamp;
 	audit_policy(control, "reload");
@@ -703,6 +714,24 @@ static json_t *record_in_force(struct control *control, struct error *error)
 		return record;
 	json_decref(record);
 	return earlier;
+}
+
+void commit_revert_policy(struct control *control, struct fence_policy *previous, const struct policy_stamp *stamp)
+{
+	struct rpc_failure failure = {0};
+
+	if (swap_policy(control, previous, &failure) != 0) {
+		/* Neither place has it; what is in force stays, and is not what anybody confirmed. */
+		undo_failed(control, "fence", &failure.error);
+		fence_policy_free(previous);
+		return;
+	}
+	events_publish(control->events, "fence.reverted",
+		json_pack("{s:I, s:I}", "policy_revision", (json_int_t)fence_policy_revision(previous), "refused",
+			(json_int_t)fence_policy_revision(control->policy)));
+	fence_policy_free(control->policy);
+	control->policy = previous;
+	control->policy_stamp = *stamp;
 }
 
 /* Reads the committed document from disk. */

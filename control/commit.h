@@ -54,8 +54,13 @@ json_t *commit_confirm(
  */
 void commit_expire(struct control *control);
 
-/* Compiles the committed configuration's policy again and puts it in force. The result of fence.reload. */
-json_t *commit_reload(struct control *control, struct rpc_failure *failure);
+/*
+ * Compiles the committed configuration's policy again and puts it in force. The result of fence.reload. confirm_s: the
+ * policy before comes back after so many seconds without a confirmation; 0: it does not.
+ */
+json_t *commit_reload(struct control *control, unsigned int confirm_s, struct rpc_failure *failure);
+/* Puts a policy back in force that was not confirmed; takes it over. */
+void commit_revert_policy(struct control *control, struct fence_policy *previous, const struct policy_stamp *stamp);
 
 /*
  * Puts what was committed in force (at the start, and again while something is in the way). A peer that the policy

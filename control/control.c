@@ -10,10 +10,12 @@
 #include "control/agreement.h"
 #include "control/audit.h"
 #include "control/commit.h"
+#include "control/denials.h"
 #include "control/events.h"
 #include "control/fence/fence.h"
 #include "control/keys/identity.h"
 #include "control/link/link.h"
+#include "control/lock.h"
 #include "control/methods/methods.h"
 #include "control/model/address.h"
 #include "control/model/revisions.h"
@@ -23,58 +25,24 @@
 #include "control/push.h"
 #include "control/rpc/server.h"
 #include "control/rpc/socket.h"
+#include "control/shadow.h"
 
 enum { RETRY_S = 5 };
 
 /* --- the fence --- */
 
-static json_t *explained(const struct control *control, uint64_t revision, const struct pont_address *destination)
-{
-	struct fence_explanation explanation;
-	char address[ADDRESS_TEXT_SIZE];
-
-	/* A policy of another revision cannot be asked why any more; without one the answer is "no_policy". */
-	fence_policy_explain(revision != 0 ? control->policy : NULL, destination, &explanation);
-	address_text(destination, address);
-	return json_pack("{s:s, s:I, s:o, s:o, s:o, s:s, s:o}", "destination", address, "policy_revision",
-		(json_int_t)revision, "location", audit_text(explanation.location), "operator",
-		audit_text(explanation.operator_name), "jurisdiction", audit_text(explanation.jurisdiction), "rule",
-		explanation.rule, "text", audit_text(explanation.text));
-}
-
 static void on_kernel_denied(void *context, const struct pont_fence_event *event)
 {
-	struct control *control = context;
-	struct pont_address destination = {.family = event->family};
-	char interface[IF_NAMESIZE] = "", command[sizeof(event->command) + 1] = "";
-	json_t *members, *details;
+	const struct control *control = context;
 
-	if (event->family == PONT_FAMILY_IPV4 || event->family == PONT_FAMILY_IPV6)
-		memcpy(destination.bytes, event->destination, event->family == PONT_FAMILY_IPV4 ? 4 : 16);
-	memcpy(command, event->command, sizeof(event->command));
-	(void)if_indextoname(event->ifindex, interface);
-	members = explained(control, event->revision, &destination);
-	details = json_pack("{s:s, s:s, s:I, s:o, s:s, s:i, s:i, s:i}", "place", fence_place_name(event->place),
-		"verdict", fence_verdict_name(event->verdict), "pid", (json_int_t)event->pid, "command",
-		audit_text(command), "interface", interface, "protocol", (int)event->protocol, "port", (int)event->port,
-		"length", (int)event->length);
-	if (members != NULL && details != NULL)
-		(void)json_object_update(members, details);
-	json_decref(details);
-	events_publish(control->events, "fence.denied", members);
+	denials_kernel(control->denials, event);
 }
 
 static void on_dataplane_denied(void *context, const struct pont_link_denied *denied)
 {
-	struct control *control = context;
-	json_t *members = explained(control, denied->policy_revision, &denied->destination);
-	json_t *details = json_pack("{s:s, s:s, s:I}", "place", fence_place_name(PONT_PLACE_DATAPLANE), "verdict",
-		fence_verdict_name(denied->reason), "packets", (json_int_t)denied->packets);
+	const struct control *control = context;
 
-	if (members != NULL && details != NULL)
-		(void)json_object_update(members, details);
-	json_decref(details);
-	events_publish(control->events, "fence.denied", members);
+	denials_dataplane(control->denials, denied);
 }
 
 /* --- the mirror --- */
@@ -228,6 +196,12 @@ static int start_parts(struct control *control, struct error *error)
 	control->fence = fence_start(control->base, &fence_options, on_kernel_denied, control, error);
 	if (control->fence == NULL)
 		return -1;
+	if (lock_restore(control, error) != 0)
+		return -1;
+	control->denials = denials_start(control, error);
+	if (control->denials == NULL)
+		return -1;
+	shadow_forget(control);
 	control->identity = identity_load(options->identity, error);
 	if (control->identity == NULL)
 		return -1;
@@ -316,7 +290,10 @@ void control_stop(struct control *control)
 	schema_free(control->schema);
 	if (control->identity != NULL)
 		identity_free(control->identity);
+	denials_stop(control->denials);
 	fence_stop(control->fence);
+	lock_stop(control);
+	fence_policy_free(control->candidate);
 	fence_policy_free(control->policy);
 	document_free(control->document);
 	push_forget(control);

@@ -19,6 +19,7 @@
 #include "pontlevis/link.h"
 
 struct audit;
+struct denials;
 struct event;
 struct event_base;
 struct events;
@@ -75,6 +76,7 @@ struct control {
 	struct audit *audit;
 	struct events *events;
 	struct fence *fence;
+	struct denials *denials;
 	struct identity *identity;
 	struct schema *schema;
 	struct mirror *mirror;
@@ -98,6 +100,20 @@ struct control {
 	/* What is in force is the configuration gone back to, which the disk has not taken; its record still says so.
 	 */
 	bool unwritten;
+
+	/* The fence's lock, and what waits for a confirmation (control/lock.h). */
+	struct {
+		json_t *note; /* why, since when and by whom it is locked; NULL: it is not */
+		struct event *timer;
+		struct event *policy_timer;
+		struct fence_policy *previous; /* comes back unless the one in force is confirmed; NULL: none */
+		struct policy_stamp previous_stamp;
+		json_int_t policy_confirm_by; /* seconds of the epoch, 0: never */
+	} lock;
+
+	/* The candidate that runs in shadow (control/shadow.h); NULL: none. */
+	struct fence_policy *candidate;
+	char candidate_since[32];
 
 	/* What the mirror follows, in its order: for every peer of the document its endpoint. */
 	struct followed *followed;

@@ -12,8 +12,10 @@
 #include "control/audit.h"
 #include "control/control.h"
 #include "control/fence/fence.h"
+#include "control/fence/switches.h"
 #include "control/keys/primitives.h"
 #include "control/keys/secret.h"
+#include "control/lock.h"
 #include "control/notify.h"
 #include "control/rpc/socket.h"
 
@@ -30,7 +32,10 @@ enum {
 	OPTION_SOCKET_MODE,
 	OPTION_READER_GROUP,
 	OPTION_WRITER_GROUP,
-	OPTION_RAISE,
+	OPTION_RAISE_FENCE,
+	OPTION_REMOVE_FENCE,
+	OPTION_LOCK,
+	OPTION_UNLOCK,
 	OPTION_YES,
 };
 
@@ -49,7 +54,18 @@ static const struct argp_option options[] = {
 		"Mode of the controller socket (default 0600; 0660 with one of the groups below, 0666 with two)", 2},
 	{"reader-group", OPTION_READER_GROUP, "GROUP", 0, "Its members may ask, but change nothing", 2},
 	{"writer-group", OPTION_WRITER_GROUP, "GROUP", 0, "Its members may do everything", 2},
-	{"raise", OPTION_RAISE, NULL, 0,
+	{"raise-fence", OPTION_RAISE_FENCE, NULL, 0,
+		"Put the fence up and exit: the policy an earlier process left in force, or nothing may leave. Needs "
+		"nothing "
+		"else of the appliance, and does nothing while a control process runs",
+		3},
+	{"lock", OPTION_LOCK, NULL, 0,
+		"Lock the fence and exit, as 'pontlevis fence lock' but without a running control process: nothing "
+		"leaves any "
+		"more, also after a restart",
+		3},
+	{"unlock", OPTION_UNLOCK, NULL, 0, "Unlock the fence and exit. Not while a control process runs", 3},
+	{"remove-fence", OPTION_REMOVE_FENCE, NULL, 0,
 		"Remove the fence from the kernel and exit: afterwards everything may leave. Needs --yes", 3},
 	{"yes", OPTION_YES, NULL, 0, "Yes, really", 3},
 	{0},
@@ -58,7 +74,8 @@ static const struct argp_option options[] = {
 struct arguments {
 	struct control_options control;
 	char audit[PATH_MAX];
-	bool has_mode, raise, yes;
+	bool has_mode, yes;
+	int task; /* OPTION_RAISE_FENCE, OPTION_LOCK, ...; 0: to run */
 };
 
 static mode_t parse_mode(const char *text, struct argp_state *state)
@@ -134,8 +151,13 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 	case OPTION_WRITER_GROUP:
 		parse_group(text, &control->roles.has_writer_group, &control->roles.writer_group, state);
 		break;
-	case OPTION_RAISE:
-		arguments->raise = true;
+	case OPTION_RAISE_FENCE:
+	case OPTION_REMOVE_FENCE:
+	case OPTION_LOCK:
+	case OPTION_UNLOCK:
+		if (arguments->task != 0 && arguments->task != key)
+			argp_error(state, "one of --raise-fence, --lock, --unlock and --remove-fence at a time");
+		arguments->task = key;
 		break;
 	case OPTION_YES:
 		arguments->yes = true;
@@ -144,8 +166,8 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 		argp_error(state, "unexpected argument \"%s\"", text);
 		break;
 	case ARGP_KEY_END:
-		if (arguments->yes && !arguments->raise)
-			argp_error(state, "--yes goes with --raise");
+		if (arguments->yes && arguments->task != OPTION_REMOVE_FENCE)
+			argp_error(state, "--yes goes with --remove-fence");
 		if (control->audit == NULL) {
 			(void)snprintf(arguments->audit, sizeof(arguments->audit), "%s/audit.jsonl", control->state);
 			control->audit = arguments->audit;
@@ -188,17 +210,21 @@ static int get_ready(void)
 	return 0;
 }
 
-/* --raise: never while a control process runs, it would put the fence back. */
-static int raise_fence(const struct arguments *arguments)
+static struct fence_options fence_options(const struct arguments *arguments)
 {
-	const struct fence_options fence = {
-		.pin_directory = arguments->control.bpffs, .cgroup = arguments->control.cgroup};
+	return (struct fence_options){.pin_directory = arguments->control.bpffs, .cgroup = arguments->control.cgroup};
+}
+
+/* --remove-fence: never while a control process runs, it would put the fence back. */
+static int remove_fence(const struct arguments *arguments)
+{
+	const struct fence_options fence = fence_options(arguments);
 	struct guarded_socket *guarded;
 	struct error error = {0};
 	int result;
 
 	if (!arguments->yes) {
-		audit_log("--raise removes the fence: afterwards everything may leave. Add --yes if that is meant");
+		audit_log("--remove-fence opens everything: afterwards all may leave. Add --yes if that is meant");
 		return EXIT_FAILURE;
 	}
 	guarded = guarded_socket_claim(arguments->control.socket, &error);
@@ -206,6 +232,52 @@ static int raise_fence(const struct arguments *arguments)
 	guarded_socket_release(guarded);
 	audit_log("%s", result == 0 ? "the fence is removed" : error.text);
 	return result == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+/* --lock works at any time; --unlock is the control process' while there is one, whose note would be wrong. */
+static int lock_fence(const struct arguments *arguments)
+{
+	const bool locked = arguments->task == OPTION_LOCK;
+	struct guarded_socket *guarded = NULL;
+	struct error error = {0};
+	int result = -1;
+
+	if (!locked)
+		guarded = guarded_socket_claim(arguments->control.socket, &error);
+	if (locked || guarded != NULL)
+		result = lock_offline(&arguments->control, "by hand", locked, &error);
+	guarded_socket_release(guarded);
+	audit_log("%s", result != 0 ? error.text : locked ? "the fence is locked" : "the fence is unlocked");
+	return result == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+static void ignore_denial(void *context, const struct pont_fence_event *event)
+{
+	(void)context;
+	(void)event;
+}
+
+/* --raise-fence: programs, links and the lock, nothing else. What is pinned stays in force. */
+static int raise_fence(struct event_base *base, const struct arguments *arguments)
+{
+	const struct fence_options where = fence_options(arguments);
+	struct guarded_socket *guarded;
+	struct fence *fence = NULL;
+	struct error error = {0};
+
+	guarded = guarded_socket_claim(arguments->control.socket, &error);
+	if (guarded == NULL && error.code == EBUSY) {
+		audit_log("a control process runs, and the fence with it");
+		return EXIT_SUCCESS;
+	}
+	if (guarded != NULL)
+		fence = fence_start(base, &where, ignore_denial, NULL, &error);
+	if (fence != NULL && lock_is_noted(arguments->control.state))
+		fence_lock(fence, true);
+	audit_log("%s", fence != NULL ? "the fence is up" : error.text);
+	fence_stop(fence);
+	guarded_socket_release(guarded);
+	return fence != NULL ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
 static void on_signal(evutil_socket_t number, short what, void *context)
@@ -255,14 +327,16 @@ int main(int argc, char *argv[])
 	(void)signal(SIGPIPE, SIG_IGN);
 	if (get_ready() != 0)
 		return EXIT_FAILURE;
-	if (arguments.raise)
-		return raise_fence(&arguments);
+	if (arguments.task == OPTION_REMOVE_FENCE)
+		return remove_fence(&arguments);
+	if (arguments.task == OPTION_LOCK || arguments.task == OPTION_UNLOCK)
+		return lock_fence(&arguments);
 	base = event_base_new();
 	if (base == NULL) {
 		audit_log("out of memory");
 		return EXIT_FAILURE;
 	}
-	result = run(base, &arguments.control);
+	result = arguments.task == OPTION_RAISE_FENCE ? raise_fence(base, &arguments) : run(base, &arguments.control);
 	event_base_free(base);
 	return result;
 }

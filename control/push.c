@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "control/fence/fence.h"
+#include "control/fence/switches.h"
 #include "control/keys/keys.h"
 #include "control/link/link.h"
 #include "control/model/pointer.h"
@@ -188,13 +189,16 @@ static void emit(struct passage *passage, enum pont_link_type type, void *messag
 		pointer_text(at, passage->place, passage->place_size);
 }
 
-static void emit_policy(struct passage *passage, const struct fence_policy *policy)
+/* A policy never comes without the switches: who has the one can be locked by the other. */
+static void emit_policy(struct passage *passage, int switches_fd, const struct fence_policy *policy)
 {
 	struct pointer at = pointer_name(NULL, "fence");
+	struct pont_link_switches switches = {.size = FENCE_SWITCHES_SIZE};
 	struct pont_link_fence message;
 
 	if (policy == NULL)
 		return;
+	emit(passage, PONT_LINK_SWITCHES_SET, &switches, sizeof(switches), switches_fd, &at);
 	message = (struct pont_link_fence){
 		.policy_revision = fence_policy_revision(policy), .size = fence_policy_size(policy)};
 	emit(passage, PONT_LINK_FENCE_SET, &message, sizeof(message), fence_policy_fd(policy), &at);
@@ -269,14 +273,14 @@ static void emit_members(struct passage *passage, const struct document_tenant *
 	}
 }
 
-static void emit_all(struct passage *passage, const struct pont_link_hello *hello, const struct document *document,
-	const struct fence_policy *policy, const struct picture *picture)
+static void emit_all(struct passage *passage, const struct pont_link_hello *hello, int switches_fd,
+	const struct document *document, const struct fence_policy *policy, const struct picture *picture)
 {
 	struct pointer site = pointer_name(NULL, "site"), peers = pointer_name(NULL, "peers");
 	struct pointer tenants = pointer_name(NULL, "tenants");
 	struct pont_link_site message = {0};
 
-	emit_policy(passage, policy);
+	emit_policy(passage, switches_fd, policy);
 	if (document == NULL)
 		return;
 	message.vtep4 = document->vtep[0];
@@ -299,6 +303,7 @@ int push_all(struct control *control, const struct document *document, const str
 	struct error *error)
 {
 	const struct pont_link_hello *hello = link_hello(control->link);
+	const int switches_fd = fence_switches_fd(control->fence);
 	struct passage passage = {.link = control->link};
 	struct picture *picture;
 
@@ -310,14 +315,14 @@ int push_all(struct control *control, const struct document *document, const str
 	if (picture == NULL)
 		return -1;
 	link_begin(control->link, PONT_BEGIN_FULL);
-	emit_all(&passage, hello, document, policy, picture);
+	emit_all(&passage, hello, switches_fd, document, policy, picture);
 	if (link_commit(control->link, error) != 0) {
 		struct passage again = {.wanted = link_refused_message(control->link),
 			.place = error->pointer,
 			.place_size = sizeof(error->pointer)};
 
 		if (link_hello(control->link) != NULL)
-			emit_all(&again, hello, document, policy, picture);
+			emit_all(&again, hello, switches_fd, document, policy, picture);
 		picture_free(picture);
 		return -1;
 	}
@@ -330,7 +335,20 @@ int push_policy(struct control *control, const struct fence_policy *policy, stru
 	struct passage passage = {.link = control->link};
 
 	link_begin(control->link, 0);
-	emit_policy(&passage, policy);
+	emit_policy(&passage, fence_switches_fd(control->fence), policy);
+	return link_commit(control->link, error);
+}
+
+int push_shadow(struct control *control, const struct fence_policy *candidate, struct error *error)
+{
+	struct pont_link_shadow message = {0};
+
+	if (candidate != NULL)
+		message = (struct pont_link_shadow){
+			.policy_revision = fence_policy_revision(candidate), .size = fence_policy_size(candidate)};
+	link_begin(control->link, 0);
+	link_send(control->link, PONT_LINK_SHADOW_SET, &message, sizeof(message),
+		candidate != NULL ? fence_policy_fd(candidate) : -1);
 	return link_commit(control->link, error);
 }
 

@@ -11,7 +11,9 @@
  */
 int push_all(struct control *control, const struct document *document, const struct fence_policy *policy,
 	struct error *error);
-/* Tells it a new policy and nothing else. */
+/* Tells it the candidate policy, or that there is none (NULL). */
+int push_shadow(struct control *control, const struct fence_policy *candidate, struct error *error);
+/* Tells it a new policy, the switches beside it, and nothing else. */
 int push_policy(struct control *control, const struct fence_policy *policy, struct error *error);
 /* Brings adjacencies and members up to date soon (push_sync() from the event loop). */
 void push_sync_later(struct control *control);

@@ -67,6 +67,14 @@ struct {
 	__type(value, __u64);
 } counters SEC(".maps");
 
+/* The control process' own: how many of these it has told as events. Here so that it is pinned with them. */
+struct {
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, PONT_PLACE_COUNT *PONT_VERDICT_COUNT);
+	__type(key, __u32);
+	__type(value, __u64);
+} told SEC(".maps");
+
 /* Denials, struct pont_fence_event. Half a second of a full bucket on many CPUs. */
 struct {
 	__uint(type, BPF_MAP_TYPE_RINGBUF);

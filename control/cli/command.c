@@ -174,6 +174,82 @@ const struct command commands[] = {
 		.summary = "Read the dataset of prefixes again",
 		.details = "A peer that is no longer allowed is blocked; a dataset that cannot be read leaves the "
 			   "policy as it is.",
+		.parameters =
+			{
+				{.member = "confirm_timeout",
+					.option = "confirm-timeout",
+					.metavar = "SECONDS",
+					.type = PARAMETER_INTEGER,
+					.minimum = 1,
+					.maximum = 604800,
+					.help = "The policy before comes back unless `fence confirm` follows in time"},
+			},
+		.print = report_value,
+	},
+	{
+		.name = "fence lock",
+		.method = "fence.lock",
+		.summary = "Emergency: let nothing leave any more",
+		.details = "At every place at once: kernel interfaces, local processes, dataplane. Whatever the policy "
+			   "says, "
+			   "and also after a restart, until `fence unlock`. Without a control process: "
+			   "`pontlevis-control --lock`.",
+		.parameters =
+			{
+				{.member = "reason",
+					.option = "reason",
+					.metavar = "TEXT",
+					.type = PARAMETER_TEXT,
+					.help = "For whoever reads the log"},
+				{.member = "confirm_timeout",
+					.option = "confirm-timeout",
+					.metavar = "SECONDS",
+					.type = PARAMETER_INTEGER,
+					.minimum = 1,
+					.maximum = 604800,
+					.help = "Unlock again unless `fence confirm` follows in time, so that nobody "
+						"locks himself out"},
+			},
+		.print = report_value,
+	},
+	{
+		.name = "fence unlock",
+		.method = "fence.unlock",
+		.summary = "Let the policy decide again",
+		.print = report_value,
+	},
+	{
+		.name = "fence confirm",
+		.method = "fence.confirm",
+		.summary = "Keep a lock or policy given with --confirm-timeout",
+		.print = report_value,
+	},
+	{
+		.name = "fence shadow start",
+		.method = "fence.shadow.start",
+		.summary = "Run a candidate policy beside the one in force",
+		.details = "It is asked about every packet and changes no verdict. Where it would decide otherwise is "
+			   "counted, at every place, until `fence shadow stop` or the end of the control process.",
+		.parameters =
+			{
+				{.member = "fence",
+					.metavar = "FILE",
+					.type = PARAMETER_DOCUMENT,
+					.help = "The fence section of a configuration, - for standard input (default: "
+						"the committed one, with its files as they are now)"},
+			},
+		.print = report_value,
+	},
+	{
+		.name = "fence shadow status",
+		.method = "fence.shadow.status",
+		.summary = "Show what the candidate would block or let out",
+		.print = report_shadow,
+	},
+	{
+		.name = "fence shadow stop",
+		.method = "fence.shadow.stop",
+		.summary = "End the candidate policy",
 		.print = report_value,
 	},
 	{

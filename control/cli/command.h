@@ -46,7 +46,7 @@ struct parameter {
 };
 
 struct command {
-	const char *name;    /* one or two words */
+	const char *name;    /* one to three words */
 	const char *method;  /* of the controller socket; NULL: see run, or (`call`) named by the caller */
 	const char *summary; /* one line, no full stop */
 	const char *details; /* more lines for help and manual, NULL: none */

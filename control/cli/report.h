@@ -24,6 +24,7 @@ void report_config(FILE *out, const json_t *result);
 void report_history(FILE *out, const json_t *result);
 void report_fence(FILE *out, const json_t *result);
 void report_explanation(FILE *out, const json_t *result);
+void report_shadow(FILE *out, const json_t *result);
 void report_audit(FILE *out, const json_t *result);
 /* One notification of events.subscribe on a line: an event, or that some are gone. */
 void report_notice(FILE *out, const json_t *notification, bool as_json);

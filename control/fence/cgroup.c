@@ -2,6 +2,7 @@
 #include "control/fence/cgroup.h"
 
 #include <fcntl.h>
+#include <fts.h>
 #include <linux/magic.h>
 #include <stdlib.h>
 #include <string.h>
@@ -87,4 +88,49 @@ undo:
 	free(*found);
 	*found = NULL;
 	return -1;
+}
+
+/* Directories looked at in one walk, so that a huge hierarchy costs no more than that. */
+enum { WALK_MAX = 4096, REMEMBERED = 64 };
+
+static void walk(const char *root, uint64_t id, char path[CGROUP_PATH_SIZE])
+{
+	char *const roots[] = {(char *)(uintptr_t)root, NULL};
+	FTS *tree = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR | FTS_XDEV, NULL);
+	size_t root_length = strlen(root);
+	unsigned int seen = 0;
+	FTSENT *entry;
+
+	while (tree && seen < WALK_MAX && (entry = fts_read(tree))) {
+		if (entry->fts_info != FTS_D)
+			continue;
+		seen++;
+		if (entry->fts_statp->st_ino != id)
+			continue;
+		(void)snprintf(path, CGROUP_PATH_SIZE, "%s", entry->fts_path + root_length);
+		if (!path[0])
+			(void)snprintf(path, CGROUP_PATH_SIZE, "/");
+		break;
+	}
+	if (tree)
+		(void)fts_close(tree);
+}
+
+void cgroup_path_of(const char *root, uint64_t id, char path[CGROUP_PATH_SIZE])
+{
+	static struct {
+		uint64_t id;
+		char path[CGROUP_PATH_SIZE];
+	} remembered[REMEMBERED];
+	size_t at = id % REMEMBERED;
+
+	path[0] = '\0';
+	if (!id)
+		return;
+	if (remembered[at].id != id) {
+		walk(root, id, path);
+		remembered[at].id = id;
+		(void)snprintf(remembered[at].path, sizeof(remembered[at].path), "%s", path);
+	}
+	(void)snprintf(path, CGROUP_PATH_SIZE, "%s", remembered[at].path);
 }

@@ -7,6 +7,7 @@
 #include <net/if.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "control/fence/cgroup.h"
@@ -15,6 +16,7 @@
 #include "control/fence/pins.h"
 #include "control/fence/programs.h"
 #include "control/fence/skeleton.h"
+#include "control/fence/switches.h"
 
 struct fence {
 	fence_denied_fn *denied;
@@ -23,6 +25,7 @@ struct fence {
 	int cgroup_fd;
 	struct egress_fence *programs;
 	struct on_link *on_link;
+	struct pont_fence_switches *switches; /* mapped */
 	struct ring_buffer *ring;
 	struct event *event;
 	uint32_t *interfaces; /* numbers of those that k1 guards */
@@ -54,6 +57,17 @@ static int events_open(struct fence *fence, struct event_base *base, struct erro
 	fence->event = event_new(base, ring_buffer__epoll_fd(fence->ring), EV_READ | EV_PERSIST, on_events, fence);
 	if (!fence->event || event_add(fence->event, NULL))
 		return error_set(error, ENOMEM, NULL, "fence: event of the ring of denials");
+	return 0;
+}
+
+static int switches_map(struct fence *fence, struct error *error)
+{
+	const int fd = bpf_map__fd(fence->programs->maps.switches);
+	void *mapped = mmap(NULL, FENCE_SWITCHES_SIZE, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+
+	if (mapped == MAP_FAILED)
+		return error_set(error, errno, NULL, "fence: mapping the switches: %s", strerror(errno));
+	fence->switches = mapped;
 	return 0;
 }
 
@@ -90,6 +104,8 @@ struct fence *fence_start(struct event_base *base, const struct fence_options *o
 	fence->programs = programs_load(options->pin_directory, error);
 	if (!fence->programs)
 		goto undo;
+	if (switches_map(fence, error))
+		goto undo;
 	fence->on_link = on_link_start(base, bpf_map__fd(fence->programs->maps.on_link), error);
 	if (!fence->on_link || events_open(fence, base, error))
 		goto undo;
@@ -111,6 +127,8 @@ void fence_stop(struct fence *fence)
 		event_free(fence->event);
 	ring_buffer__free(fence->ring);
 	on_link_stop(fence->on_link);
+	if (fence->switches)
+		(void)munmap(fence->switches, FENCE_SWITCHES_SIZE);
 	programs_close(fence->programs);
 	if (fence->cgroup_fd >= 0)
 		(void)close(fence->cgroup_fd);
@@ -224,6 +242,16 @@ void fence_interfaces(
 	for (i = 0; i < fence->interface_count; i++)
 		if (if_indextoname(fence->interfaces[i], name))
 			visit(context, fence->interfaces[i], name);
+}
+
+int fence_map(const struct fence *fence, const char *name)
+{
+	return bpf_object__find_map_fd_by_name(fence->programs->obj, name);
+}
+
+struct pont_fence_switches *fence_switches(const struct fence *fence)
+{
+	return fence->switches;
 }
 
 const char *fence_cgroup(const struct fence *fence)

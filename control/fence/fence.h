@@ -104,11 +104,15 @@ void fence_interfaces(
 /* The cgroup directory guarded by k2. */
 const char *fence_cgroup(const struct fence *fence);
 
+/* Descriptor of a map of the kernel programs by its name in ebpf/maps.h, -1: none; and the switches, mapped. */
+int fence_map(const struct fence *fence, const char *name);
+struct pont_fence_switches *fence_switches(const struct fence *fence);
+
 /* Names for people and JSON; constant. */
 const char *fence_verdict_name(unsigned int verdict); /* "allow", "deny_unlisted", ... */
 const char *fence_place_name(unsigned int place);     /* "tc", "cgroup", "connect", "dataplane" */
 
-/* Removes programs, links, pins: only for `pontlevis-control --raise`, the uninstall path. */
+/* Removes programs, links, pins: only for `pontlevis-control --remove-fence`, the uninstall path. */
 int fence_remove(const struct fence_options *options, struct error *error);
 
 #endif

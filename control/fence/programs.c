@@ -104,8 +104,11 @@ static int maps_take_over(struct egress_fence *programs, const char *pin_directo
 
 	bpf_object__for_each_map(map, programs->obj)
 	{
-		int fd = pins_get(pin_directory, bpf_map__name(map), error), code = 0;
+		int fd, code = 0;
 
+		if (bpf_map__is_internal(map)) /* constants of the programs, which go with them */
+			continue;
+		fd = pins_get(pin_directory, bpf_map__name(map), error);
 		if (fd < 0 && error->code != ENOENT)
 			return -1;
 		if (fd < 0)
@@ -125,7 +128,8 @@ static int maps_pin(struct egress_fence *programs, const char *pin_directory, st
 
 	bpf_object__for_each_map(map, programs->obj)
 	{
-		if (pins_set(pin_directory, bpf_map__name(map), bpf_map__fd(map), error))
+		if (!bpf_map__is_internal(map) &&
+			pins_set(pin_directory, bpf_map__name(map), bpf_map__fd(map), error))
 			return -1;
 	}
 	return 0;

@@ -11,6 +11,8 @@ const struct rpc_method *const methods_all[] = {
 	methods_fdb,
 	methods_stats,
 	methods_fence,
+	methods_fence_lock,
+	methods_fence_shadow,
 	methods_audit,
 	methods_events,
 	methods_crypto,

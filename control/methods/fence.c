@@ -6,6 +6,7 @@
 #include "control/commit.h"
 #include "control/events.h"
 #include "control/link/link.h"
+#include "control/lock.h"
 #include "control/methods/methods.h"
 #include "control/methods/values.h"
 #include "control/model/address.h"
@@ -27,7 +28,7 @@ static json_t *kernel_counters(const struct fence_counters *counters, unsigned i
 }
 
 struct drops {
-	uint64_t denied, no_policy;
+	uint64_t denied, no_policy, locked;
 };
 
 static void add_drops(void *context, const struct pont_link_header *record)
@@ -39,6 +40,7 @@ static void add_drops(void *context, const struct pont_link_header *record)
 		return;
 	drops->denied += stats->counters.drop[PONT_DROP_fence_denied];
 	drops->no_policy += stats->counters.drop[PONT_DROP_fence_no_policy];
+	drops->locked += stats->counters.drop[PONT_DROP_fence_locked];
 }
 
 static json_t *dataplane_counters(const struct control *control)
@@ -49,8 +51,9 @@ static json_t *dataplane_counters(const struct control *control)
 	if (link_hello(control->link) == NULL ||
 		link_query(control->link, PONT_LINK_STATS_GET, add_drops, &drops, &error) != 0)
 		return json_null();
-	return json_pack("{s:o, s:o}", fence_verdict_name(PONT_VERDICT_DENY), value_number(drops.denied),
-		fence_verdict_name(PONT_VERDICT_DENY_NO_POLICY), value_number(drops.no_policy));
+	return json_pack("{s:o, s:o, s:o}", fence_verdict_name(PONT_VERDICT_DENY), value_number(drops.denied),
+		fence_verdict_name(PONT_VERDICT_DENY_NO_POLICY), value_number(drops.no_policy),
+		fence_verdict_name(PONT_VERDICT_DENY_LOCKED), value_number(drops.locked));
 }
 
 static void add_interface(void *context, uint32_t ifindex, const char *name)
@@ -94,10 +97,10 @@ static json_t *status(void *context, const struct rpc_who *who, const json_t *pa
 		return NULL;
 	interfaces = json_array();
 	fence_interfaces(control->fence, add_interface, interfaces);
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "policy_revision",
-		value_number(control->policy != NULL ? fence_policy_revision(control->policy) : 0), "dataset",
-		from_document(control, "dataset", json_null()), "prefixes", policy_prefixes(control->policy), "allow",
-		from_document(control, "allow", json_null()), "deny_operators",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "lock", lock_describe(control),
+		"policy_revision", value_number(control->policy != NULL ? fence_policy_revision(control->policy) : 0),
+		"dataset", from_document(control, "dataset", json_null()), "prefixes", policy_prefixes(control->policy),
+		"allow", from_document(control, "allow", json_null()), "deny_operators",
 		from_document(control, "deny_operators", json_array()), "counters",
 		describe_counters(control, &counters), "interfaces", interfaces, "cgroup",
 		audit_text(fence_cgroup(control->fence)), "denied_peers",
@@ -139,9 +142,10 @@ static json_t *explain(void *context, const struct rpc_who *who, const json_t *p
 
 static json_t *reload(void *context, const struct rpc_who *who, const json_t *params, struct rpc_failure *failure)
 {
+	json_int_t confirm_s = json_integer_value(json_object_get(params, "confirm_timeout"));
+
 	(void)who;
-	(void)params;
-	return commit_reload(context, failure);
+	return commit_reload(context, (unsigned int)confirm_s, failure);
 }
 
 static const struct rpc_param explain_params[] = {
@@ -149,9 +153,16 @@ static const struct rpc_param explain_params[] = {
 	{0},
 };
 
+static const struct rpc_param reload_params[] = {
+	{"confirm_timeout", RPC_INTEGER, false, 1, LOCK_CONFIRM_MAX_S,
+		"The policy before comes back after so many seconds unless fence.confirm comes"},
+	{0},
+};
+
 const struct rpc_method methods_fence[] = {
 	{"fence.status", RPC_ROLE_READ, "The policy in force, where it is enforced, and what it stopped", NULL, status},
 	{"fence.explain", RPC_ROLE_READ, "Why a destination may be reached or not", explain_params, explain},
-	{"fence.reload", RPC_ROLE_WRITE, "Reads the dataset again and puts the new policy in force", NULL, reload},
+	{"fence.reload", RPC_ROLE_WRITE, "Reads the dataset again and puts the new policy in force", reload_params,
+		reload},
 	{0},
 };

@@ -16,6 +16,8 @@ extern const struct rpc_method methods_sas[];
 extern const struct rpc_method methods_fdb[];
 extern const struct rpc_method methods_stats[];
 extern const struct rpc_method methods_fence[];
+extern const struct rpc_method methods_fence_lock[];
+extern const struct rpc_method methods_fence_shadow[];
 extern const struct rpc_method methods_audit[];
 extern const struct rpc_method methods_events[];
 extern const struct rpc_method methods_crypto[];

@@ -275,7 +275,7 @@ class Site:
             if process is not None:
                 process.kill()
                 process.wait()
-        self.run("--raise", "--yes")
+        self.run("--remove-fence", "--yes")
         subprocess.run(["ip", "netns", "del", self.name], check=False)
         subprocess.run(["umount", self.bpffs], check=False)
         end = time.monotonic() + PATIENCE

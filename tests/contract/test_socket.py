@@ -120,13 +120,13 @@ def test_second_process_on_the_same_state_is_refused(running):
 
 
 def test_fence_is_not_raised_under_a_living_process(running):
-    refused = running.run("--raise", "--yes")
+    refused = running.run("--remove-fence", "--yes")
     assert refused.returncode == 1 and running.path in refused.stderr
     assert running.call("fence.status")["interfaces"]
 
 
 def test_raising_the_fence_must_be_meant(running):
-    refused = running.run("--raise")
+    refused = running.run("--remove-fence")
     assert refused.returncode == 1 and "--yes" in refused.stderr
 
 
@@ -134,7 +134,7 @@ BAD_ARGUMENTS = [
     (["--socket-mode", "0999"], "0999"),
     (["--socket-mode", "1777"], "1777"),
     (["--reader-group", "no-such-group"], "no-such-group"),
-    (["--yes"], "--raise"),
+    (["--yes"], "--remove-fence"),
     (["surplus"], "surplus"),
     (["--identity", "/nowhere/identity", "--socket", "/tmp/core-{pid}.sock", "--state", "/tmp/core-{pid}.state"], "/nowhere"),
     (["--socket", "/nowhere/control.sock"], "/nowhere/control.sock"),
