@@ -221,7 +221,7 @@ const struct command commands[] = {
 	{
 		.name = "fence confirm",
 		.method = "fence.confirm",
-		.summary = "Keep a lock or policy given with --confirm-timeout",
+		.summary = "Keep a lock or policy that waits for it",
 		.print = report_value,
 	},
 	{

@@ -48,7 +48,7 @@ def test_commit_reaches_the_dataplane(appliance):
     assert appliance.call("fdb.list") == {"total": 0, "entries": []}
     assert appliance.call("sas.list") == {"sas": []}
     assert appliance.call("tenants.list")["tenants"][0]["macs"] == 0
-    assert appliance.call("fence.status")["counters"]["dataplane"] == {"deny": 0, "deny_no_policy": 0}
+    assert appliance.call("fence.status")["counters"]["dataplane"] == {"deny": 0, "deny_no_policy": 0, "deny_locked": 0}
 
 
 @pytest.mark.parametrize("port, words", [("lan9", "no port \"lan9\"; access ports are: lan0, lan1"),

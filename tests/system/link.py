@@ -19,10 +19,11 @@ MAGIC, VERSION, MESSAGE_MAX = 0x504F4E54, 2, 4096
 NAME_SIZE, PORTS_MAX, NOTICES_MAX = 32, 16, 128
 
 HELLO, ACK, ERROR, TENANT_STATS, WORKER_STATS, PORT_STATS, SA_STATS, FDB_ENTRY, END, DENIED = range(1, 11)
-SA_NOTICES = 12
+SA_NOTICES, SHADOW_STATS = 12, 13
 (BEGIN, COMMIT, SITE_SET, FENCE_SET, TENANT_SET, CIRCUIT_SET, PEER_SET, MEMBER_SET, ADJACENCY_SET, SA_IN_SET, SA_IN_DEL,
- SA_OUT_SET, SA_OUT_DEL) = range(64, 77)
+ SA_OUT_SET, SA_OUT_DEL, SWITCHES_SET, SHADOW_SET) = range(64, 79)
 STATS_GET, SAS_GET, FDB_GET = range(128, 131)
+SHADOW_GET = 132
 
 BEGIN_FULL = 1
 FAMILY = {4: 4, 6: 6}
@@ -214,8 +215,23 @@ class FdbEntry(ctypes.Structure):
 
 
 class Denied(ctypes.Structure):
-    _fields_ = [("header", Header), ("policy_revision", U64), ("packets", U64), ("destination", Address),
-                ("reason", U32)]
+    _fields_ = [("header", Header), ("policy_revision", U64), ("packets", U64), ("vni", U32), ("peer", U16),
+                ("reserved", U16), ("destination", Address), ("reason", U32)]
+
+
+class Switches(ctypes.Structure):
+    TYPE = SWITCHES_SET
+    _fields_ = [("header", Header), ("size", U64)]
+
+
+class Shadow(ctypes.Structure):
+    TYPE = SHADOW_SET
+    _fields_ = [("header", Header), ("policy_revision", U64), ("size", U64)]
+
+
+class ShadowStats(ctypes.Structure):
+    _fields_ = [("header", Header), ("tag", U64), ("policy_revision", U64), ("vni", U32), ("peer", U16),
+                ("difference", U8), ("reserved", U8), ("packets", U64), ("bytes", U64)]
 
 
 class SaNotice(ctypes.Structure):
@@ -236,14 +252,15 @@ CONTRACT = {
     "pont_link_sa_out": SaOut, "pont_link_sa_in_del": SaInDel, "pont_link_sa_out_del": SaOutDel,
     "pont_link_request": Request, "pont_link_tenant_stats": TenantStats, "pont_link_worker_stats": WorkerStats,
     "pont_link_port_stats": PortStats, "pont_link_sa_stats": SaStats, "pont_link_fdb_entry": FdbEntry,
-    "pont_link_denied": Denied, "pont_link_lifetime": Lifetime, "pont_link_sa_notice": SaNotice,
+    "pont_link_denied": Denied, "pont_link_switches": Switches, "pont_link_shadow": Shadow,
+    "pont_link_shadow_stats": ShadowStats, "pont_link_lifetime": Lifetime, "pont_link_sa_notice": SaNotice,
     "pont_link_sa_notices": SaNotices, "pont_traffic": Traffic, "pont_tenant_counters": TenantCounters,
     "pont_worker_counters": WorkerCounters, "pont_sa_counters": SaCounters,
 }
 
 RECORDS = {HELLO: Hello, ACK: Ack, ERROR: Error, TENANT_STATS: TenantStats, WORKER_STATS: WorkerStats,
            PORT_STATS: PortStats, SA_STATS: SaStats, FDB_ENTRY: FdbEntry, END: Request, DENIED: Denied,
-           SA_NOTICES: SaNotices}
+           SA_NOTICES: SaNotices, SHADOW_STATS: ShadowStats}
 
 
 def message(cls, **fields):

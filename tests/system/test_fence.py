@@ -87,6 +87,38 @@ def test_denials_are_reported_with_destination_and_policy(appliance, version, sa
     assert report.packets >= 1 and report.policy_revision == revision  # with those of the same second
 
 
+def test_a_lock_needs_no_message(appliance, version, sa):
+    """The switch is shared memory: one store, and nothing leaves, whatever the policy says or becomes."""
+    appliance.set_fence([(PEER_NET[version], True)])
+    descriptor = os.memfd_create("switches")
+    os.ftruncate(descriptor, 4096)
+    appliance.link.transaction((link.message(link.Switches, size=4096), descriptor))
+    assert fate(appliance, sa) == "sent"
+    for _ in range(2):
+        os.pwrite(descriptor, b"\x01\x00\x00\x00", 0)
+        assert fate(appliance, sa) == "fence.locked"
+        appliance.set_fence([(PEER_NET[version], True)])
+        assert fate(appliance, sa) == "fence.locked"
+        os.pwrite(descriptor, b"\x00\x00\x00\x00", 0)
+        assert fate(appliance, sa) == "sent"
+    os.close(descriptor)
+
+
+def test_a_candidate_counts_and_touches_no_verdict(appliance, version, sa):
+    appliance.set_fence([(PEER_NET[version], True)])
+    order, descriptor = appliance.fence(99, [(PEER_NET[version], False)])
+    appliance.link.transaction((link.message(link.Shadow, policy_revision=99, size=order.size), descriptor))
+    os.close(descriptor)
+    for _ in range(3):
+        assert fate(appliance, sa) == "sent"
+    records = [record for record in appliance.link.query(link.SHADOW_GET)]
+    assert [(record.vni, record.peer, record.difference, record.packets) for record in records] == [(RED, 1, 0, 3)]
+    assert records[0].bytes > 3 * 60 and records[0].policy_revision == 99
+    appliance.link.transaction(link.message(link.Shadow))
+    assert fate(appliance, sa) == "sent"
+    assert not list(appliance.link.query(link.SHADOW_GET))
+
+
 def test_policy_survives_a_full_transaction(appliance, version, sa):
     """There is never a moment without a policy after the first."""
     appliance.set_fence([(PEER_NET[version], True)])

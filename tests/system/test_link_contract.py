@@ -17,7 +17,7 @@ def _assertions():
     for constant in ("HELLO", "ACK", "ERROR", "TENANT_STATS", "WORKER_STATS", "PORT_STATS", "SA_STATS", "FDB_ENTRY",
                      "END", "DENIED", "SA_NOTICES", "BEGIN", "COMMIT", "SITE_SET", "FENCE_SET", "TENANT_SET", "CIRCUIT_SET",
                      "PEER_SET", "MEMBER_SET", "ADJACENCY_SET", "SA_IN_SET", "SA_IN_DEL", "SA_OUT_SET", "SA_OUT_DEL",
-                     "STATS_GET", "SAS_GET", "FDB_GET"):
+                     "STATS_GET", "SAS_GET", "FDB_GET", "SHADOW_STATS", "SWITCHES_SET", "SHADOW_SET", "SHADOW_GET"):
         yield f'_Static_assert(PONT_LINK_{constant} == {getattr(link, constant)}, "{constant}");'
     yield f'_Static_assert(PONT_LINK_VERSION == {link.VERSION} && PONT_LINK_MAGIC == {link.MAGIC}, "version");'
     yield f'_Static_assert(PONT_DROP_COUNT == {len(link.DROPS)}, "drop reasons");'
