@@ -14,6 +14,7 @@
 #include "control/link/link.h"
 #include "control/methods/values.h"
 #include "control/model/address.h"
+#include "control/model/problems.h"
 #include "control/model/revisions.h"
 #include "control/policy.h"
 #include "control/push.h"
@@ -27,17 +28,22 @@ void shadow_forget(struct control *control)
 }
 
 /* The committed document with another fence section. */
-static struct document *document_with(const struct control *control, json_t *fence, struct error *error)
+static struct document *document_with(const struct control *control, json_t *fence, struct rpc_failure *failure)
 {
 	const struct document_surroundings surroundings = {.public_key = control->identity->public_key};
 	json_t *json = json_copy(control->document->json);
-	struct document *document = NULL;
+	struct problems problems = {0};
+	struct document *document;
 
-	if (json == NULL || (fence != NULL && json_object_set(json, "fence", fence) != 0))
-		(void)error_set(error, ENOMEM, NULL, "out of memory");
-	else
-		document = document_read(control->schema, json, &surroundings, error);
+	if (json == NULL || (fence != NULL && json_object_set(json, "fence", fence) != 0)) {
+		json_decref(json);
+		(void)rpc_fail(failure, RPC_INTERNAL, ENOMEM, NULL, "out of memory");
+		return NULL;
+	}
+	document = document_read(control->schema, json, &surroundings, &problems);
 	json_decref(json);
+	if (document == NULL)
+		(void)commit_fail(failure, RPC_INVALID_CONFIG, &problems);
 	return document;
 }
 
@@ -57,8 +63,7 @@ json_t *shadow_start(struct control *control, json_t *fence, const struct rpc_wh
 	if (control->document == NULL)
 		return rpc_fail(failure, RPC_NOT_FOUND, ENOENT, NULL,
 			"there is no configuration whose policy a candidate could be compared with");
-	failure->code = RPC_INVALID_CONFIG;
-	document = document_with(control, fence, &failure->error);
+	document = document_with(control, fence, failure);
 	if (document == NULL)
 		return NULL;
 	failure->code = RPC_SYSTEM;
