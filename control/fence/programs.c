@@ -128,8 +128,7 @@ static int maps_pin(struct egress_fence *programs, const char *pin_directory, st
 
 	bpf_object__for_each_map(map, programs->obj)
 	{
-		if (!bpf_map__is_internal(map) &&
-			pins_set(pin_directory, bpf_map__name(map), bpf_map__fd(map), error))
+		if (!bpf_map__is_internal(map) && pins_set(pin_directory, bpf_map__name(map), bpf_map__fd(map), error))
 			return -1;
 	}
 	return 0;

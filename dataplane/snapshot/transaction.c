@@ -863,6 +863,13 @@ out:
 	return 0;
 }
 
+/* Whether a message changes more than SAs. */
+static bool changes_state(uint16_t type)
+{
+	return (type >= PONT_LINK_SITE_SET && type <= PONT_LINK_ADJACENCY_SET) || type == PONT_LINK_SWITCHES_SET ||
+	       type == PONT_LINK_SHADOW_SET;
+}
+
 int transaction_message(struct configuration *configuration, const struct pont_link_header *message, int fd,
 	bool *committed, struct state_error *error)
 {
@@ -878,8 +885,7 @@ int transaction_message(struct configuration *configuration, const struct pont_l
 		code = fail(error, EPROTO, "message type %u outside of a transaction", message->type);
 		goto out;
 	}
-	if (message->type >= PONT_LINK_SITE_SET && message->type <= PONT_LINK_ADJACENCY_SET &&
-		need_candidate(configuration, error) != 0) {
+	if (changes_state(message->type) && need_candidate(configuration, error) != 0) {
 		code = error->code;
 		transaction_abort(configuration);
 		goto out;
