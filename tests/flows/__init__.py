@@ -3,6 +3,7 @@
 Numbered traffic between all hosts of both tenants of the lab, both ways (flows.c), and its books: what was lost, when,
 and what dropped it as far as anybody says so.
 """
+import contextlib
 import itertools
 import json
 import os
@@ -40,6 +41,8 @@ class Flows:
     def start(self):
         """The neighbours are fixed first: what is measured are packets, not ARP's patience while a site is away."""
         for tenant, site in HOSTS:
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(self._live_path(tenant, site))  # it says that the process is ready
             others = [other for other in topology.SITES if other != site]
             box = topology.host_namespace(tenant, site)
             namespace.ip(box, *(f"neigh replace {topology.tenant_address(other)} lladdr {topology.tenant_mac(other)} "
