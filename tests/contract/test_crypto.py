@@ -54,6 +54,22 @@ def test_inventory_has_the_sizes_of_the_wire(running, tree):
     assert inventory["protocols"][0]["name"] == "Noise_IKpsk2_25519_ChaChaPoly_BLAKE2b"
 
 
+def test_keys_md_tells_what_there_is(running, tree):
+    """Its tables and numbers are those of the program."""
+    def text(path):
+        with open(f"{tree}/{path}", encoding="utf-8") as file:
+            return file.read()
+
+    page, state = text("docs/keys.md"), text("control/keys/state.h")
+    rows = re.findall(r"^\| ([^|]+?) \|", page[page.index("## Inventory"):], flags=re.MULTILINE)
+    assert set(rows) - {"primitive", "---"} == {entry["name"] for entry in running.call("crypto.inventory")["primitives"]}
+    messages = set(re.findall(r"^\| `(\w+)` \|", page[:page.index("## The key schedule")], flags=re.MULTILINE))
+    assert messages == set(re.findall(r'^ \*\t\{"type":"(\w+)"', text("control/keys/message.h"), flags=re.MULTILINE))
+    limits = dict(re.findall(r"(KEYS_\w+) = (\d+)", state))
+    assert f"at most {limits['KEYS_STRANGERS_MAX']} connections" in page and f"and {limits['KEYS_KNOCKS_MAX']} from" in page
+    assert f"({limits['KEYS_AUDIT_BURST']}, then one a second)" in page
+
+
 def test_nobody_asks_for_the_time_of_day(running):
     """Timers run by CLOCK_MONOTONIC and the TSC; clock_gettime() is left for the time stamps of events and revisions."""
     for program in (running.program, f"{running.build}/dataplane/pontlevis-dataplane"):
