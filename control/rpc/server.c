@@ -167,8 +167,8 @@ void rpc_server_news(struct rpc_server *server)
 	event_active(server->news, EV_TIMEOUT, 0);
 }
 
-/* Some of what the source has; false if there may be more that the client has room for. */
-static bool take_news(struct rpc_client *client)
+/* Some of what the source has, as far as the client has room; on_written() comes back to it. */
+static void take_news(struct rpc_client *client)
 {
 	struct evbuffer *output = bufferevent_get_output(client->stream);
 
@@ -177,29 +177,25 @@ static bool take_news(struct rpc_client *client)
 		const char *text;
 
 		if (client->source.next == NULL || client->leaving || evbuffer_get_length(output) > RPC_SUBSCRIBED_MAX)
-			return true; /* on_written() comes back to it */
+			return;
 		text = client->source.next(client->source.state, &length);
 		if (text == NULL)
-			return true;
+			return;
 		(void)evbuffer_add(output, text, length);
 		(void)evbuffer_add(output, "\n", 1);
 	}
-	return false;
 }
 
 static void on_news(evutil_socket_t fd, short what, void *context)
 {
 	struct rpc_server *server = context;
-	bool all = true;
 
 	(void)fd;
 	(void)what;
 	for (size_t slot = 0; slot < RPC_CLIENTS_MAX; slot++) {
-		if (server->clients[slot] != NULL && !take_news(server->clients[slot]))
-			all = false;
+		if (server->clients[slot] != NULL)
+			take_news(server->clients[slot]);
 	}
-	if (!all)
-		rpc_server_news(server);
 }
 
 /* Subscribers still hear why this is the end, as far as their sockets take it at once. */
@@ -207,7 +203,7 @@ static void last_words(struct rpc_client *client)
 {
 	if (client->source.next == NULL)
 		return;
-	(void)take_news(client);
+	take_news(client);
 	/* The bufferevent keeps its output from being written by anybody else. */
 	(void)evbuffer_unfreeze(bufferevent_get_output(client->stream), 1);
 	(void)evbuffer_write(bufferevent_get_output(client->stream), bufferevent_getfd(client->stream));

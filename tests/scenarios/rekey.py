@@ -11,6 +11,7 @@ clock       the wall clock of every control process jumps by ten years, back and
 attack      strangers flood a site's key agreement meanwhile
 memory      keys that were replaced, or whose tenant was removed, are nowhere in the memory of any process
 kills       kill -9 of control or dataplane of a random site at a random moment, started again at once
+scale       all SAs of thousands of tenants roll at once: time, CPU, loss; not in the short version
 """
 import collections
 import contextlib
@@ -28,8 +29,8 @@ from threesites.lab import wait_until
 
 BUILD = "build"
 MESON = ()
-PHASES = ("rollover", "clock", "attack", "memory", "kills")
-SHORT = {"sa_rollovers": 40, "session_rollovers": 6, "jumps": 2, "attack_seconds": 3, "kills": 3, "rate": 100}
+PHASES = ("rollover", "clock", "attack", "memory", "kills", "scale")
+SHORT = {"phases": ",".join(PHASES[:-1]), "sa_rollovers": 40, "session_rollovers": 6, "jumps": 2, "attack_seconds": 3, "kills": 3, "rate": 100}
 
 LIFETIMES = {"sa_lifetime": {"seconds": 3, "packets": 1000}, "session_lifetime_seconds": 5}
 TEN_YEARS = 10 * 365 * 86400
@@ -50,6 +51,8 @@ def add_options(parser):
     parser.add_argument("--attack-seconds", type=int, default=60, metavar="S",
                         help="how long strangers attack (default: %(default)s)")
     parser.add_argument("--kills", type=int, default=200, metavar="N", help="kill -9 so often (default: %(default)s)")
+    parser.add_argument("--tenants", type=int, default=4096, metavar="N",
+                        help="in the phase scale, with two peers each (default: %(default)s)")
     parser.add_argument("--rate", type=int, default=200, metavar="N",
                         help="datagrams a second in each of the 12 flows (default: %(default)s)")
 
@@ -363,6 +366,53 @@ class Rekey:
                           lost["others"])
         self.report.check("every hole belongs to a kill", lost["unexplained"] == 0, lost["unexplained"])
 
+    # Thousands of tenants
+
+    def scale(self):
+        count = self.options.tenants
+        self.report.step(f"{count} tenants x 2 peers roll all their SAs at once")
+        before = {site.name: site.cli("config", "get")["config"] for site in self.three}
+        many = [{"name": f"t{number}", "vni": 10000 + number, "circuits": [{"port": ("hop0", "min0")[number % 2],
+                                                                           "vlan": 2 + number // 2}]}
+                for number in range(count - len(topology.TENANTS))]
+        documents = {name: {**document, "tenants": document["tenants"] + many, "keys": {}} for name, document in before.items()}
+        start = time.monotonic()
+        for site in self.three:
+            site.commit(documents[site.name], timeout=120)
+        took = wait_until(lambda: all(len(self.live(site)) >= 4 * count for site in self.three), 240)
+        self.report.check("every tenant has its SAs", took is not None, f"{time.monotonic() - start:.0f} s from the first commit")
+        with self.traffic():
+            self.roll_all(documents, 2 * count)
+        for site in self.three:
+            site.commit(before[site.name], timeout=120)
+        if wait_until(self.three.ready, 60) is None:
+            raise RuntimeError("the sites do not come back to two tenants")
+
+    def roll_all(self, documents, outbound):
+        """A lower limit for SAs has all of them replaced. What is counted ends when the last one has switched."""
+        base = {name: follower.count("sa.switched", ("configuration",), "out") for name, follower in self.followers.items()}
+        spent = {site.name: (spent_by(site.processes["control"].pid), spent_by(site.processes["dataplane"].pid, main=True))
+                 for site in self.three}
+        start = time.monotonic()
+        for site in self.three:
+            site.commit({**documents[site.name], "keys": {"sa_lifetime": {"seconds": 3500}}}, timeout=120)
+
+        def switched():
+            self.poll()
+            return all(follower.count("sa.switched", ("configuration",), "out") - base[name] >= outbound
+                       for name, follower in self.followers.items())
+
+        took = wait_until(switched, 240)
+        seconds = time.monotonic() - start
+        control, dataplane = ([spent_by(site.processes[what].pid, main=what == "dataplane") - spent[site.name][place]
+                               for site in self.three] for place, what in enumerate(("control", "dataplane")))
+        self.sums.update(scale_sas=6 * outbound)
+        self.soak.result.update(scale_seconds=round(seconds, 2), scale_control_cpu_s=round(max(control), 2),
+                                scale_dataplane_main_cpu_s=round(max(dataplane), 2))
+        self.report.check("all of them have switched", took is not None,
+                          f"{seconds:.1f} s with the commits; CPU at the busiest site: control {max(control):.1f} s, main lcore of "
+                          f"the dataplane {max(dataplane):.1f} s")
+
 
 class Attack:
     """Strangers at a site's key agreement, from the carrier's own address: silent, slow, talking nonsense."""
@@ -398,6 +448,13 @@ class Attack:
     def end(self):
         while self.held:
             self.held.popleft().close()
+
+
+def spent_by(pid, main=False):
+    """CPU seconds of a process, or of its main thread only."""
+    with open(f"/proc/{pid}/task/{pid}/stat" if main else f"/proc/{pid}/stat", encoding="utf-8") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def quantiles(name, values):
