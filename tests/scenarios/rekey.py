@@ -32,7 +32,7 @@ MESON = ()
 PHASES = ("rollover", "clock", "attack", "memory", "kills", "scale")
 SHORT = {"phases": ",".join(PHASES[:-1]), "sa_rollovers": 40, "session_rollovers": 6, "jumps": 2, "attack_seconds": 3, "kills": 3, "rate": 100}
 
-LIFETIMES = {"sa_lifetime": {"seconds": 3, "packets": 1000}, "session_lifetime_seconds": 5}
+LIFETIMES = {"sa_lifetime": {"seconds": 3, "packets": 300}, "session_lifetime_seconds": 5}
 TEN_YEARS = 10 * 365 * 86400
 
 # Named drops that a rekey could be to blame for; every other one has another cause.
