@@ -52,6 +52,17 @@ static json_t *describe_libraries(const struct pont_link_hello *hello)
 		"pontlevis-dataplane", "library", hello != NULL ? audit_text(hello->crypto) : json_null());
 }
 
+/* Hard limits: those of the configuration in force, or the greatest there are. */
+static json_t *describe_lifetimes(const struct document *document)
+{
+	return json_pack("{s:o, s:o, s:o, s:o, s:i}", "sa_packets",
+		value_number(document != NULL ? document->sa_packets : PONT_SA_HARD_PACKETS), "sa_bytes",
+		value_number(document != NULL ? document->sa_bytes : PONT_SA_HARD_BYTES), "sa_seconds",
+		value_number(document != NULL ? document->sa_s : PONT_SA_HARD_S), "session_seconds",
+		value_number(document != NULL ? document->session_s : PONT_SESSION_S_MAX), "drain_seconds",
+		PONT_SA_DRAIN_S);
+}
+
 static json_t *inventory(void *context, const struct rpc_who *who, const json_t *params, struct rpc_failure *failure)
 {
 	const struct control *control = context;
@@ -59,10 +70,9 @@ static json_t *inventory(void *context, const struct rpc_who *who, const json_t 
 	(void)who;
 	(void)params;
 	(void)failure;
-	return json_pack("{s:o, s:o, s:o, s:{s:o, s:o, s:o, s:i}}", "protocols", describe_protocols(), "primitives",
-		describe_primitives(), "libraries", describe_libraries(link_hello(control->link)), "lifetimes",
-		"sa_packets", value_number(PONT_SA_HARD_PACKETS), "sa_bytes", value_number(PONT_SA_HARD_BYTES), "sa_s",
-		value_number(PONT_SA_HARD_S), "drain_s", PONT_SA_DRAIN_S);
+	return json_pack("{s:o, s:o, s:o, s:o}", "protocols", describe_protocols(), "primitives", describe_primitives(),
+		"libraries", describe_libraries(link_hello(control->link)), "lifetimes",
+		describe_lifetimes(control->document));
 }
 
 const struct rpc_method methods_crypto[] = {

@@ -54,6 +54,18 @@ def test_inventory_has_the_sizes_of_the_wire(running, tree):
     assert inventory["protocols"][0]["name"] == "Noise_IKpsk2_25519_ChaChaPoly_BLAKE2b"
 
 
+def test_inventory_has_the_lifetimes_in_force(site):
+    site.start()
+    greatest = {"sa_packets": 2 ** 48, "sa_bytes": 100 * 10 ** 9, "sa_seconds": 3600, "session_seconds": 3600}
+    assert site.call("crypto.inventory")["lifetimes"].items() >= greatest.items()
+    keys = {"sa_lifetime": {"packets": 1000, "bytes": 10 ** 6, "seconds": 60}, "session_lifetime_seconds": 120}
+    site.call("config.commit", config=site.document(keys=keys))
+    assert site.call("crypto.inventory")["lifetimes"].items() >= {
+        "sa_packets": 1000, "sa_bytes": 10 ** 6, "sa_seconds": 60, "session_seconds": 120}.items()
+    site.call("config.commit", config=site.document())
+    assert site.call("crypto.inventory")["lifetimes"].items() >= greatest.items()
+
+
 def test_keys_md_tells_what_there_is(running, tree):
     """Its tables and numbers are those of the program."""
     def text(path):
