@@ -49,7 +49,7 @@ def test_inventory_has_the_sizes_of_the_wire(running, tree):
     inventory = running.call("crypto.inventory")
     sizes = {entry["name"]: (entry["key_bits"], entry["output_bits"]) for entry in inventory["primitives"]}
     assert sizes == {"X25519": (256, 256), "ChaCha20-Poly1305": (256, 128), "BLAKE2b": (0, 512), "HMAC-BLAKE2b": (512, 512),
-                     "keyed BLAKE2b": (512, 288), "random numbers": (0, 0), "AES-256-GCM": (256, 128)}
+                     "keyed BLAKE2b": (512, 288), "SHA-256": (0, 256), "random numbers": (0, 0), "AES-256-GCM": (256, 128)}
     assert sizes["AES-256-GCM"][0] == 8 * int(limits["PONT_SA_KEY_SIZE"])
     assert inventory["protocols"][0]["name"] == "Noise_IKpsk2_25519_ChaChaPoly_BLAKE2b"
 

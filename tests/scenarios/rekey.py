@@ -91,7 +91,7 @@ class Rekey:
         self.vteps = {socket.inet_aton(topology.address(site, 4)) for site in topology.SITES}
         self.census = NonceCensus()
         self.followers = {site.name: Follower(site) for site in three}
-        self.flows, self.sums = {}, collections.Counter()
+        self.flows, self.sums, self.start_ns = {}, collections.Counter(), 0
         self.shift = f"{lab.RUN}/clock-shift"
 
     def prepare(self):
@@ -124,6 +124,7 @@ class Rekey:
             load.start()
             if wait_until(lambda: load.all_sent_since(0), 10) is None:
                 raise RuntimeError("the traffic does not arrive")
+            self.start_ns = time.monotonic_ns()
             yield load
             self.flows, hosts = load.stop()
             self.read_books(hosts)
@@ -157,10 +158,21 @@ class Rekey:
         otherwise = overflow + sum(count for name, count in grown.items() if name.split()[-1] not in REKEY_DROPS)
         to_rekey = max(min(lost, by_rekey), lost - otherwise)
         self.sums.update(lost=lost, lost_to_rekey=to_rekey)
-        detail = f"{lost} lost" + (f"; counted: {grown}, {overflow} at full sockets" if lost or grown else "")
+        detail = f"{lost} lost" + (f"; counted: {grown}, {overflow} at full sockets{self.holes()}" if lost or grown else "")
         self.report.check("no datagram lost to rekey", to_rekey == 0, detail)
         missed = {name: follower.missed for name, follower in self.followers.items() if follower.missed}
         self.report.check("no event missed by who follows them", not missed, missed or "numbers without a hole")
+
+    def holes(self):
+        """Where and when datagrams were lost: flow, how many, from when to when (seconds since the beginning)."""
+        lines = []
+        for (tenant, source, destination), flow in self.flows.items():
+            for first, last, missing, before, after in flow["holes"]:
+                lines.append(f"\n    {tenant} {source} to {destination}: {missing} of {first} to {last}, sent between "
+                             f"{(before - self.start_ns) / 1e9:.3f} and {(after - self.start_ns) / 1e9:.3f} s")
+            if tail := flow["sent"] - flow["expected"]:
+                lines.append(f"\n    {tenant} {source} to {destination}: the last {tail} of {flow['sent']}")
+        return "".join(lines)
 
     def read_captures(self, captures, load):
         """What left the sites: nothing but ESP between them, key agreement and ARP, no pattern in clear, no nonce twice."""
@@ -271,7 +283,7 @@ class Rekey:
         for site in self.three:
             self.report.check(f"{site.name}: the scan finds the keys of its SAs", len(old[site.name]) >= len(sas[site.name]) > 0,
                               f"{len(old[site.name])} keys, {len(sas[site.name])} SAs")
-        took = wait_until(lambda: all(not self.live(site) & sas[site.name] for site in self.three), 60)
+        took = wait_until(lambda: all(not self.live(site, draining=True) & sas[site.name] for site in self.three), 60)
         self.report.check("every SA is replaced and drained", took is not None, f"{took or 60:.0f} s")
         self.absent("replaced", set().union(*old.values()))
         self.remove_tenant("ministere")
@@ -298,8 +310,10 @@ class Rekey:
         return memory.expanded_keys(self.build, site.processes["dataplane"].pid)
 
     @staticmethod
-    def live(site):
-        return {(sa["direction"], sa["spi"]) for sa in site.cli("sas")["sas"] if sa["packets"] is not None}
+    def live(site, draining=False):
+        """SAs in use at a site; draining: also those that were replaced and still open, or wait to be deleted."""
+        return {(sa["direction"], sa["spi"]) for sa in site.cli("sas")["sas"]
+                if sa["packets"] is not None and (draining or not sa["draining"])}
 
     def absent(self, what, keys):
         found = {f"{site.name} {process}": memory.occurrences(self.build, site.processes[process].pid, keys)
