@@ -142,6 +142,13 @@ def named_drops(three):
     return found
 
 
+def books(three):
+    """Packets that each dataplane has counted on the way of a tenant's traffic, by "site tenant place"."""
+    return {f"{site.name} {tenant['name']} {place}": tenant[place]["packets"]
+            for site in three for tenant in site.cli("stats")["tenants"] if tenant["name"]
+            for place in ("access_rx", "wan_tx", "wan_rx", "access_tx")}
+
+
 def grown(before, after):
     """Counters that are greater than before, and by how much."""
     return {name: count - before.get(name, 0) for name, count in after.items() if count > before.get(name, 0)}

@@ -33,6 +33,7 @@ PHASES = ("rollover", "clock", "attack", "memory", "kills", "scale")
 SHORT = {"phases": ",".join(PHASES[:-1]), "sa_rollovers": 40, "session_rollovers": 6, "jumps": 2, "attack_seconds": 3, "kills": 3, "rate": 100}
 
 LIFETIMES = {"sa_lifetime": {"seconds": 3, "packets": 300}, "session_lifetime_seconds": 5}
+CAPTURE_PATIENCE_S = 1.2  # tcpdump gets its last frames within a second
 TEN_YEARS = 10 * 365 * 86400
 
 # Named drops that a rekey could be to blame for; every other one has another cause.
@@ -121,6 +122,7 @@ class Rekey:
                 one.wait_ready()
             self.poll()
             drops = {**flows.kernel_drops(), **flows.named_drops(self.three)} if lossless else {}
+            books = flows.books(self.three) if lossless else {}
             load.start()
             if wait_until(lambda: load.all_sent_since(0), 10) is None:
                 raise RuntimeError("the traffic does not arrive")
@@ -129,7 +131,8 @@ class Rekey:
             self.flows, hosts = load.stop()
             self.read_books(hosts)
             if lossless:
-                self.explain_losses(hosts, drops)
+                self.explain_losses(hosts, drops, books)
+            time.sleep(CAPTURE_PATIENCE_S)
             for one in captures:
                 one.stop()
             self.read_captures(captures, load)
@@ -150,7 +153,7 @@ class Rekey:
         self.report.check("no datagram twice", duplicates == 0, duplicates)
         self.report.check("none damaged, none of the other tenant", strange == 0, strange)
 
-    def explain_losses(self, hosts, before):
+    def explain_losses(self, hosts, before, books):
         lost = sum(flow["lost"] for flow in self.flows.values())
         grown = flows.grown(before, {**flows.kernel_drops(), **flows.named_drops(self.three)})
         overflow = sum(host["overflow"] for host in hosts.values())
@@ -158,7 +161,8 @@ class Rekey:
         otherwise = overflow + sum(count for name, count in grown.items() if name.split()[-1] not in REKEY_DROPS)
         to_rekey = max(min(lost, by_rekey), lost - otherwise)
         self.sums.update(lost=lost, lost_to_rekey=to_rekey)
-        detail = f"{lost} lost" + (f"; counted: {grown}, {overflow} at full sockets{self.holes()}" if lost or grown else "")
+        detail = f"{lost} lost" + (f"; counted: {grown}, {overflow} at full sockets" if lost or grown else "")
+        detail += self.holes() + self.way(books) if lost else ""
         self.report.check("no datagram lost to rekey", to_rekey == 0, detail)
         missed = {name: follower.missed for name, follower in self.followers.items() if follower.missed}
         self.report.check("no event missed by who follows them", not missed, missed or "numbers without a hole")
@@ -174,9 +178,20 @@ class Rekey:
                 lines.append(f"\n    {tenant} {source} to {destination}: the last {tail} of {flow['sent']}")
         return "".join(lines)
 
+    def way(self, before):
+        """How many datagrams of each host came how far, for whoever has to find out where they were lost."""
+        counted, lines = flows.grown(before, flows.books(self.three)), []
+        for tenant, site in flows.HOSTS:
+            sent = sum(flow["sent"] for (name, source, _), flow in self.flows.items() if (name, source) == (tenant, site))
+            received = sum(flow["received"] for (name, _, end), flow in self.flows.items() if (name, end) == (tenant, site))
+            places = ", ".join(f"{place} {counted.get(f'{site} {tenant} {place}', 0)}"
+                               for place in ("access_rx", "wan_tx", "wan_rx", "access_tx"))
+            lines.append(f"\n    {tenant}@{site}: sent {sent}, {places}, received {received}")
+        return "".join(lines)
+
     def read_captures(self, captures, load):
         """What left the sites: nothing but ESP between them, key agreement and ARP, no pattern in clear, no nonce twice."""
-        plaintext, incomplete, repeats = 0, 0, self.census.repeats
+        plaintext, incomplete, repeats, packets = 0, 0, self.census.repeats, self.census.packets
         for one, site in zip(captures, topology.SITES):
             own, kinds, strange = socket.inet_aton(topology.address(site, 4)), collections.Counter(), []
             with capture.PcapFile(one.path) as pcap:
@@ -198,7 +213,9 @@ class Rekey:
         self.report.check("planted patterns on the WAN links", plaintext == 0, f"{plaintext} bytes")
         self.report.check("no nonce twice under one key", self.census.repeats == repeats,
                           f"{self.census.packets} packets under {len(self.census.seen)} keys so far")
-        self.report.check("the captures are complete", incomplete == 0)
+        received = sum(flow["received"] for flow in self.flows.values())
+        self.report.check("the captures are complete", incomplete == 0 and self.census.packets - packets >= received,
+                          f"{self.census.packets - packets} packets of {received} datagrams received")
 
     attacked = False
 
