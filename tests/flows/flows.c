@@ -36,7 +36,12 @@ enum {
 	HOLES_MAX = 1 << 16,      /* of one flow */
 	RECEIVE_BUFFER = 8 << 20, /* bytes */
 	SECOND_NS = 1000000000,
+	TRAILERS = 100, /* to each host, one a tick, when sending has stopped */
 };
+
+/* Number of a datagram that counts for nothing: it comes behind the last one, in case a queue waits for another frame.
+ */
+#define TRAILER UINT64_MAX
 
 /* What a datagram begins with; then comes the pattern. Host byte order: it never leaves the machine. */
 struct head {
@@ -81,6 +86,7 @@ static struct {
 
 	int socket, timer, signals;
 	bool sending;
+	unsigned int trailers; /* still to be sent */
 	struct host hosts[HOSTS_MAX];
 	struct live *live;
 	uint8_t pattern[16];
@@ -148,6 +154,23 @@ static unsigned int send_to(unsigned int number, uint64_t count)
 	return (unsigned int)sent;
 }
 
+static void send_trailers(void)
+{
+	if (self.trailers == 0)
+		return;
+	self.trailers--;
+	for (unsigned int number = 0; number < HOSTS_MAX; number++) {
+		struct head head = {.token = self.token,
+			.number = TRAILER,
+			.source = (uint16_t)self.self,
+			.destination = (uint16_t)number};
+
+		if (self.hosts[number].there)
+			(void)sendto(self.socket, &head, sizeof(head), MSG_DONTWAIT,
+				(struct sockaddr *)&self.hosts[number].address, sizeof(self.hosts[number].address));
+	}
+}
+
 /* What is due goes out; what the socket does not take now is tried again at the next tick, with the same numbers. */
 static void send_due(void)
 {
@@ -155,8 +178,10 @@ static void send_due(void)
 
 	if (read(self.timer, &expirations, sizeof(expirations)) < 0 && errno != EAGAIN)
 		fail("timer");
-	if (!self.sending)
+	if (!self.sending) {
+		send_trailers();
 		return;
+	}
 	due = (now_ns() - self.start_ns) / 1000 * self.rate / 1000000;
 	for (unsigned int number = 0; number < HOSTS_MAX; number++) {
 		if (!self.hosts[number].there)
@@ -194,6 +219,8 @@ static void take(const uint8_t *datagram, size_t length, uint64_t now)
 		return;
 	}
 	memcpy(&head, datagram, sizeof(head));
+	if (head.token == self.token && head.number == TRAILER)
+		return;
 	if (head.token != self.token || head.destination != self.self || head.source >= HOSTS_MAX ||
 		!self.hosts[head.source].there || head.number >= NUMBERS_MAX) {
 		self.foreign++;
@@ -369,6 +396,7 @@ static void run(void)
 		if (signal.ssi_signo == SIGTERM || signal.ssi_signo == SIGINT)
 			return;
 		self.sending = signal.ssi_signo == SIGUSR2;
+		self.trailers = self.sending ? 0 : TRAILERS;
 		if (self.sending)
 			self.start_ns = now_ns();
 	}
