@@ -125,8 +125,8 @@ static inline bool check_after(struct worker *worker, struct packet *packet, con
 		worker_drop(worker, packet->mbuf, packet->tenant, replay_reason(verdict));
 		return false;
 	}
-	packet->sa->packets++;
-	packet->sa->bytes += packet->length;
+	__atomic_store_n(&packet->sa->packets, packet->sa->packets + 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&packet->sa->bytes, packet->sa->bytes + packet->length, __ATOMIC_RELAXED);
 	if (unlikely(!take_trailer_off(packet))) {
 		worker_drop(worker, packet->mbuf, packet->tenant, PONT_DROP_open_bad_trailer);
 		return false;

@@ -29,8 +29,8 @@ static inline bool take_sequence(const struct packet *packet, struct gcm_input *
 		__atomic_store_n(&sa->sequence_hard, 0, __ATOMIC_RELAXED);
 		return false;
 	}
-	sa->sequence = sequence;
-	sa->bytes = bytes;
+	__atomic_store_n(&sa->sequence, sequence, __ATOMIC_RELAXED);
+	__atomic_store_n(&sa->bytes, bytes, __ATOMIC_RELAXED);
 	swapped = rte_cpu_to_be_64(sequence);
 	memcpy(esp + 4, (const uint8_t *)&swapped + 4, 4);
 	memcpy(esp + 8, &swapped, sizeof(swapped));

@@ -133,6 +133,16 @@ int worker_run(void *worker);
 /* One round over all queues: receives, carries through the path, sends. Returns the packets found. */
 unsigned int worker_round(struct worker *worker);
 
+/*
+ * Returns once every worker has passed a quiescent state, and holds nothing any more that was withdrawn before. As
+ * rte_rcu_qsbr_synchronize(), but inline: so ThreadSanitizer, to which the library is a stranger, sees what orders the
+ * workers and the main lcore.
+ */
+static inline void workers_pass(struct rte_rcu_qsbr *qsbr)
+{
+	(void)rte_rcu_qsbr_check(qsbr, rte_rcu_qsbr_start(qsbr), true);
+}
+
 /* Discards a packet for a named reason. */
 static inline void worker_drop(struct worker *worker, struct rte_mbuf *mbuf, uint16_t tenant, enum pont_drop reason)
 {

@@ -3,7 +3,8 @@
  * Anti-replay window with extended sequence numbers, RFC 4303 section 3.4.3 and Appendix A2.
  *
  * The bitmap is a ring: sequence number s stands at bit s mod PONT_REPLAY_WINDOW, and the numbers (top - W, top] have
- * places of their own. In order, a packet touches one word. Written by the owner worker only.
+ * places of their own. In order, a packet touches one word. Written by the owner worker only;
+ * the main lcore reads the top.
  *
  * Use: sequence = replay_infer(); replay_check() before the AEAD saves its cost on replays; after the AEAD
  * replay_accept(), which checks again: two copies in one burst both pass the first check.
@@ -84,7 +85,7 @@ static inline enum replay_verdict replay_accept(struct replay *replay, uint64_t 
 	if (sequence > replay->top) {
 		if (sequence - replay->top > 1)
 			replay_clear(replay, replay->top, sequence);
-		replay->top = sequence;
+		__atomic_store_n(&replay->top, sequence, __ATOMIC_RELAXED);
 	}
 	replay->seen[bit / 64] |= UINT64_C(1) << (bit % 64);
 	return REPLAY_FRESH;

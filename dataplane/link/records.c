@@ -121,6 +121,8 @@ static void send_sas(struct server *server, uint64_t tag)
 
 			if (sa == NULL)
 				continue;
+			/* The worker goes on meanwhile. */
+			uint64_t sequence = __atomic_load_n(&sa->sequence, __ATOMIC_RELAXED);
 			struct pont_link_sa_stats record = {.tag = tag,
 				.vni = state->tenant[sa->tenant].vni,
 				.spi = rte_be_to_cpu_32(sa->spi),
@@ -129,7 +131,8 @@ static void send_sas(struct server *server, uint64_t tag)
 				.direction = PONT_SA_OUT,
 				.expired = lifetimes_expired(&server->configuration->lifetimes, &sa->life),
 				.age_ms = age_ms(sa->life.installed_tsc),
-				.counters = {sa->sequence - sa->life.sequence_first, sa->bytes, sa->sequence}};
+				.counters = {sequence - sa->life.sequence_first,
+					__atomic_load_n(&sa->bytes, __ATOMIC_RELAXED), sequence}};
 
 			server_send(server, PONT_LINK_SA_STATS, &record, sizeof(record));
 		}
@@ -147,7 +150,9 @@ static void send_sas(struct server *server, uint64_t tag)
 			.direction = PONT_SA_IN,
 			.expired = lifetimes_expired(&server->configuration->lifetimes, &sa->life),
 			.age_ms = age_ms(sa->life.installed_tsc),
-			.counters = {sa->packets, sa->bytes, sa->replay.top}};
+			.counters = {__atomic_load_n(&sa->packets, __ATOMIC_RELAXED),
+				__atomic_load_n(&sa->bytes, __ATOMIC_RELAXED),
+				__atomic_load_n(&sa->replay.top, __ATOMIC_RELAXED)}};
 
 		server_send(server, PONT_LINK_SA_STATS, &record, sizeof(record));
 	}

@@ -138,7 +138,7 @@ static void erase_keys(struct watch *const *expired, unsigned int count, struct 
 {
 	if (count == 0)
 		return;
-	rte_rcu_qsbr_synchronize(qsbr, RTE_QSBR_THRID_INVALID);
+	workers_pass(qsbr);
 	for (unsigned int i = 0; i < count; i++) {
 		if (expired[i]->direction == PONT_SA_IN)
 			explicit_bzero(&expired[i]->in->key, sizeof(expired[i]->in->key));

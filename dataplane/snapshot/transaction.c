@@ -642,7 +642,7 @@ static void sweep_fdb(
 
 	if (fdb_sweep(&plane->fdb, keep, context) == 0)
 		return;
-	rte_rcu_qsbr_synchronize(plane->qsbr, RTE_QSBR_THRID_INVALID);
+	workers_pass(plane->qsbr);
 	fdb_reclaim(&plane->fdb);
 	count_macs(configuration);
 }
@@ -670,7 +670,7 @@ static void retire_in(struct configuration *configuration, struct sa_in **sa, si
 	for (size_t i = 0; i < count; i++)
 		__atomic_store_n(&sa[i]->spi, 0, __ATOMIC_RELEASE);
 	if (count != 0)
-		rte_rcu_qsbr_synchronize(configuration->plane->qsbr, RTE_QSBR_THRID_INVALID);
+		workers_pass(configuration->plane->qsbr);
 	for (size_t i = 0; i < count; i++) {
 		lifetimes_remove(&configuration->lifetimes, &sa[i]->life);
 		sa_in_erase(sa[i]);
@@ -752,7 +752,7 @@ static int commit_sas(struct configuration *configuration, const struct retired 
 	if (snapshot == NULL)
 		return 0;
 	__atomic_store_n(&plane->snapshot, snapshot, __ATOMIC_RELEASE);
-	rte_rcu_qsbr_synchronize(plane->qsbr, RTE_QSBR_THRID_INVALID);
+	workers_pass(plane->qsbr);
 	release_out(configuration, retired);
 	snapshot_free_unshared(previous, snapshot);
 	return 0;
@@ -795,7 +795,7 @@ static int commit_state(struct configuration *configuration, const struct retire
 	configuration->state = candidate;
 	clear_new_tenants(configuration, old);
 	__atomic_store_n(&plane->snapshot, snapshot, __ATOMIC_RELEASE);
-	rte_rcu_qsbr_synchronize(plane->qsbr, RTE_QSBR_THRID_INVALID);
+	workers_pass(plane->qsbr);
 
 	sweep_fdb(configuration, place_lives, candidate);
 	release_out(configuration, retired);
@@ -959,7 +959,7 @@ struct ageing {
 static bool is_young(void *context, const struct fdb_entry *entry)
 {
 	const struct ageing *ageing = context;
-	uint32_t age = ageing->now_s - entry->seen_s;
+	uint32_t age = ageing->now_s - __atomic_load_n(&entry->seen_s, __ATOMIC_RELAXED);
 
 	/* A worker's clock may be a second ahead. */
 	return (int32_t)age < (int32_t)ageing->state->tenant[(uint16_t)entry->key].mac_ageing_s;
@@ -990,7 +990,7 @@ bool configuration_teach(struct configuration *configuration, const struct fdb_l
 
 		if (vacated == NULL)
 			return false;
-		rte_rcu_qsbr_synchronize(plane->qsbr, RTE_QSBR_THRID_INVALID);
+		workers_pass(plane->qsbr);
 		fdb_release(vacated);
 		learnt = fdb_learn(&plane->fdb, lesson, true);
 	}

@@ -1,10 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "site.h"
 
-#include <pthread.h>
-#include <sched.h>
-#include <string.h>
-
 #include <rte_ring.h>
 
 static void two_workers_up(void)
@@ -157,108 +153,4 @@ Case(handover, two_workers_seal_with_sas_of_their_own)
 			(void)rig_drain(&site);
 		}
 	}
-}
-
-/*
- * Both workers in threads of their own, as much traffic as they take. Tenant hopital's packets all arrive on the wrong
- * worker, tenant ministere's on the right one, while the main lcore does its own work: it enters what the workers
- * learn, and commits. Each SA's packets carry numbers, which come out complete and in order.
- */
-enum { LOAD_SAS = 4, LOAD_PACKETS = 3000, LOAD_UNDER_WAY = 1000, LOAD_ROUNDS_MAX = 50000000 };
-
-static struct load {
-	uint32_t vni;
-	uint16_t owner, queue; /* worker of the SA, and where its packets arrive */
-	enum rig_port leaves;  /* where its frames are read; the other port has copies */
-	uint32_t given, taken;
-} load[LOAD_SAS] = {
-	{RIG_HOPITAL, 0, 1, RIG_ACCESS0, 0, 0},
-	{RIG_HOPITAL, 1, 0, RIG_ACCESS0, 0, 0},
-	{RIG_MINISTERE, 0, 0, RIG_ACCESS1, 0, 0},
-	{RIG_MINISTERE, 1, 1, RIG_ACCESS1, 0, 0},
-};
-
-static void *run_worker(void *worker)
-{
-	return worker_run(worker) == 0 ? NULL : worker;
-}
-
-/* The frame inside says which SA it is of, and its number there, behind the addresses and the type. */
-static void give_numbered(unsigned int number)
-{
-	struct load *of = &load[number];
-	struct wire_outer outer = rig_outer_from(RIG_PEER4);
-	struct wire_sa sa = rig_wire_in(of->vni, RIG_PEER4, of->owner);
-	uint32_t words[2] = {number, of->given++};
-	uint8_t bytes[256];
-	size_t size;
-
-	inside = broadcast_from((uint8_t)(10 + number));
-	memcpy(inside.bytes + 14, words, sizeof(words));
-	size = wire_seal(bytes, &outer, &sa, of->given, of->vni, inside.bytes, inside.size);
-	rig_give_to(&site, RIG_WAN, of->queue, bytes, size);
-}
-
-/* Reads what has left by a port: number by number of each SA. Returns the frames found. */
-static unsigned int take_numbered(enum rig_port port)
-{
-	static struct frame frame;
-	unsigned int found = 0;
-
-	while (rig_take(&site, port, &frame)) {
-		size_t at = frame.bytes[12] == 0x81 ? 18 : 14;
-		uint32_t words[2];
-
-		memcpy(words, frame.bytes + at, sizeof(words));
-		cr_assert_lt(words[0], LOAD_SAS);
-		if (load[words[0]].leaves != port)
-			continue;
-		cr_assert_eq(words[1], load[words[0]].taken, "SA %u: packet %u where %u was due", words[0], words[1],
-			load[words[0]].taken);
-		load[words[0]].taken++;
-		found++;
-	}
-	return found;
-}
-
-static void commit_something(unsigned int number)
-{
-	rig_begin(&site, false);
-	rig_set_tenant(&site, 400 + number % 8);
-	rig_must_commit(&site);
-}
-
-Case(handover, loses_and_overtakes_nothing_under_load)
-{
-	unsigned int given = 0, taken = 0, rounds = 0;
-	pthread_t thread[2];
-
-	site.plane.idle = IDLE_BACKOFF;
-	for (unsigned int w = 0; w < 2; w++)
-		cr_assert_eq(pthread_create(&thread[w], NULL, run_worker, site.plane.worker[w]), 0);
-	while (taken < LOAD_SAS * LOAD_PACKETS && rounds++ < LOAD_ROUNDS_MAX) {
-		unsigned int found;
-
-		for (; given < LOAD_SAS * LOAD_PACKETS && given - taken < LOAD_UNDER_WAY; given++)
-			give_numbered(given % LOAD_SAS);
-		configuration_learn(&site.configuration);
-		found = take_numbered(RIG_ACCESS0) + take_numbered(RIG_ACCESS1);
-		taken += found;
-		if (found == 0)
-			(void)sched_yield();
-		else if (rounds % 16 == 0)
-			commit_something(rounds / 16);
-	}
-	__atomic_store_n(&site.plane.stop, true, __ATOMIC_RELAXED);
-	for (unsigned int w = 0; w < 2; w++)
-		cr_assert_eq(pthread_join(thread[w], NULL), 0);
-	(void)rig_drain(&site);
-	for (unsigned int i = 0; i < LOAD_SAS; i++)
-		cr_expect_eq(
-			load[i].taken, LOAD_PACKETS, "SA %u: %u packets of %d arrived", i, load[i].taken, LOAD_PACKETS);
-	for (unsigned int w = 0; w < 2; w++) {
-		cr_expect_eq(counters(w)->handover_in, LOAD_PACKETS);
-		cr_expect_eq(counters(w)->handover_out, LOAD_PACKETS);
-	}
-	cr_expect_eq(rig_all_drops(&site), 0);
 }
