@@ -99,7 +99,7 @@ static int make_policy(struct control *control, struct candidate *candidate, uin
 		candidate->stamp = control->policy_stamp;
 		return 0;
 	}
-	candidate->policy = policy_compile(candidate->document, number, &candidate->stamp, error);
+	candidate->policy = policy_compile(control, candidate->document, number, &candidate->stamp, error);
 	candidate->fresh = candidate->policy != NULL;
 	return candidate->fresh ? 0 : -1;
 }
@@ -161,11 +161,23 @@ static int check(struct control *control, struct candidate *candidate, uint64_t 
 	return commit_fail(failure, invalid != 0 ? RPC_INVALID_CONFIG : RPC_FENCE_DENIES, &problems);
 }
 
+/* Whether that can be told without its files. */
+static bool allows_nothing(const struct fence_policy_source *source)
+{
+	if (source->bundle != NULL)
+		return false;
+	for (size_t i = 0; i < source->rule_count; i++) {
+		if (source->rules[i].allow)
+			return false;
+	}
+	return source->location_count == 0 || source->jurisdiction_count == 0;
+}
+
 static json_t *warnings(const struct document *document)
 {
 	json_t *list = json_array();
 
-	if (document->location_count == 0 || document->jurisdiction_count == 0)
+	if (allows_nothing(&document->fence.source))
 		(void)json_array_append_new(list, json_string("the fence allows no destination at all"));
 	for (size_t i = 0; i < document->tenant_count; i++) {
 		char text[128];
@@ -310,10 +322,10 @@ static void dataplane_ready(struct control *control)
 static void audit_policy(struct control *control, const char *reason)
 {
 	events_publish(control->events, "fence.policy",
-		json_pack("{s:s, s:I, s:o, s:o, s:o}", "reason", reason, "policy_revision",
-			(json_int_t)fence_policy_revision(control->policy), "dataset",
-			audit_text(control->document->dataset), "prefixes", policy_prefixes(control->policy),
-			"denied_peers", policy_denied_peers(control->document, control->policy)));
+		json_pack("{s:s, s:I, s:o, s:o, s:o, s:o}", "reason", reason, "policy_revision",
+			(json_int_t)fence_policy_revision(control->policy), "bundle", policy_bundle(control), "sources",
+			policy_sources(control->policy), "prefixes", policy_prefixes(control->policy), "denied_peers",
+			policy_denied_peers(control->document, control->policy)));
 }
 
 /* The candidate is in force: it takes the place of what was. */
@@ -327,6 +339,7 @@ static void adopt(struct control *control, struct candidate *candidate)
 		fence_policy_free(control->policy);
 		control->policy = candidate->policy;
 		candidate->fresh = false;
+		policy_accepted(control);
 	}
 	control->policy_stamp = candidate->stamp;
 	esp_sink_follow(&control->esp_sink, control->document->vtep);
@@ -641,12 +654,12 @@ json_t *commit_reload(struct control *control, unsigned int confirm_s, struct rp
 
 	if (control->document == NULL)
 		return rpc_fail(
-			failure, RPC_NOT_FOUND, ENOENT, NULL, "there is no configuration whose dataset to read");
+			failure, RPC_NOT_FOUND, ENOENT, NULL, "there is no configuration whose sources to read");
 	failure->code = RPC_SYSTEM;
 	number = policy_number(control, &failure->error);
 	if (number == 0)
 		return NULL;
-	policy = policy_compile(control->document, number, &stamp, &failure->error);
+	policy = policy_compile(control, control->document, number, &stamp, &failure->error);
 	if (policy == NULL)
 		return NULL;
 	policy_number_used(control);
@@ -662,6 +675,7 @@ json_t *commit_reload(struct control *control, unsigned int confirm_s, struct rp
 	}
 	control->policy = policy;
 	control->policy_stamp = stamp;
+	policy_accepted(control);
 	audit_policy(control, "reload");
 	if (!control->in_force)
 		commit_restore(control);
@@ -763,7 +777,7 @@ static int restore_policy(struct control *control, struct error *error)
 
 	if (number == 0) /* a site goes on with a disk that does not */
 		number = policy_number_unwritten(control);
-	policy = policy_compile(control->document, number, &control->policy_stamp, error);
+	policy = policy_compile(control, control->document, number, &control->policy_stamp, error);
 	if (policy == NULL)
 		return -1;
 	policy_number_used(control);
@@ -772,6 +786,7 @@ static int restore_policy(struct control *control, struct error *error)
 		return -1;
 	}
 	control->policy = policy;
+	policy_accepted(control);
 	audit_policy(control, "start");
 	return 0;
 }

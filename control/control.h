@@ -62,10 +62,7 @@ struct followed {
 
 /* What the policy in force was compiled from, to know whether it must be compiled again. */
 struct policy_stamp {
-	dev_t device;
-	ino_t inode;
-	off_t size;
-	struct timespec changed;
+	uint8_t files[32]; /* digest of what stat() says of every file */
 };
 
 struct control {

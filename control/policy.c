@@ -1,43 +1,76 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "control/policy.h"
 
-#include <fcntl.h>
-#include <limits.h>
+#include <sodium.h>
 #include <string.h>
-#include <unistd.h>
+#include <sys/stat.h>
 
 #include "control/audit.h"
+#include "control/events.h"
+#include "control/fence/accepted.h"
+#include "control/fence/model.h"
 #include "control/model/revisions.h"
 
-static void take_stamp(const char *dataset, struct policy_stamp *stamp)
+/* Notes which file it is, and whether it was touched. */
+static void stamp_file(crypto_generichash_state *hash, const char *path)
 {
+	struct {
+		uint64_t device, inode, size, seconds, nanoseconds;
+	} facts = {0};
 	struct stat status;
 
-	memset(stamp, 0, sizeof(*stamp));
-	if (stat(dataset, &status) != 0)
-		return;
-	stamp->device = status.st_dev;
-	stamp->inode = status.st_ino;
-	stamp->size = status.st_size;
-	stamp->changed = status.st_mtim;
+	if (path != NULL && stat(path, &status) == 0) {
+		facts.device = status.st_dev;
+		facts.inode = status.st_ino;
+		facts.size = (uint64_t)status.st_size;
+		facts.seconds = (uint64_t)status.st_mtim.tv_sec;
+		facts.nanoseconds = (uint64_t)status.st_mtim.tv_nsec;
+	}
+	(void)crypto_generichash_update(hash, (const uint8_t *)&facts, sizeof(facts));
 }
 
-struct fence_policy *policy_compile(
-	const struct document *document, uint64_t revision, struct policy_stamp *stamp, struct error *error)
+static void take_stamp(const struct fence_policy_source *source, struct policy_stamp *stamp)
 {
-	const struct fence_policy_source source = {
-		.dataset = document->dataset,
-		.locations = document->locations,
-		.location_count = document->location_count,
-		.jurisdictions = document->jurisdictions,
-		.jurisdiction_count = document->jurisdiction_count,
-		.denied_operators = document->denied_operators,
-		.denied_operator_count = document->denied_operator_count,
-	};
+	crypto_generichash_state hash;
+
+	(void)crypto_generichash_init(&hash, NULL, 0, sizeof(stamp->files));
+	stamp_file(&hash, source->bundle);
+	stamp_file(&hash, source->dataset);
+	for (size_t i = 0; i < source->file_count; i++)
+		stamp_file(&hash, source->files[i].path);
+	(void)crypto_generichash_final(&hash, stamp->files, sizeof(stamp->files));
+}
+
+struct fence_policy *policy_compile(const struct control *control, const struct document *document, uint64_t revision,
+	struct policy_stamp *stamp, struct error *error)
+{
+	const struct fence_policy_source *source = &document->fence.source;
+	struct fence_policy *policy;
+	const struct model *model;
 
 	if (stamp != NULL) /* before reading: a file that changes meanwhile is read again next time */
-		take_stamp(document->dataset, stamp);
-	return fence_policy_compile(&source, revision, error);
+		take_stamp(source, stamp);
+	policy = fence_policy_compile(source, revision, error);
+	if (policy == NULL)
+		return NULL;
+	model = fence_policy_model(policy);
+	if (model->bundle_version != 0 &&
+		accepted_check(control->options->state, model->bundle_version, model->bundle_sha256, error) != 0) {
+		fence_policy_free(policy);
+		return NULL;
+	}
+	return policy;
+}
+
+void policy_accepted(struct control *control)
+{
+	const struct model *model = fence_policy_model(control->policy);
+	struct error error = {0};
+
+	if (model->bundle_version != 0 &&
+		accepted_note(control->options->state, model->bundle_version, model->bundle_sha256, &error) != 0)
+		events_publish(
+			control->events, "fence.bundle_not_noted", json_pack("{s:o}", "text", audit_text(error.text)));
 }
 
 bool policy_is_current(const struct control *control, const struct document *document)
@@ -48,36 +81,16 @@ bool policy_is_current(const struct control *control, const struct document *doc
 		return false;
 	if (!json_equal(json_object_get(control->document->json, "fence"), json_object_get(document->json, "fence")))
 		return false;
-	take_stamp(document->dataset, &now);
-	return now.inode != 0 && now.device == control->policy_stamp.device &&
-	       now.inode == control->policy_stamp.inode && now.size == control->policy_stamp.size &&
-	       now.changed.tv_sec == control->policy_stamp.changed.tv_sec &&
-	       now.changed.tv_nsec == control->policy_stamp.changed.tv_nsec;
+	take_stamp(&document->fence.source, &now);
+	return memcmp(&now, &control->policy_stamp, sizeof(now)) == 0;
 }
 
 struct fence_policy *policy_of_nothing(struct control *control, struct error *error)
 {
-	static const char empty[] = "prefix,location,operator,jurisdiction\n";
-	struct fence_policy_source source = {0};
-	char path[PATH_MAX];
-	uint64_t revision;
-	ssize_t written;
-	int fd;
+	const struct fence_policy_source nothing = {0};
+	uint64_t revision = revisions_next_policy(control->revisions, error);
 
-	(void)snprintf(path, sizeof(path), "%s/nothing.csv", control->options->state);
-	fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	written = fd >= 0 ? write(fd, empty, sizeof(empty) - 1) : -1;
-	if (fd >= 0)
-		(void)close(fd);
-	if (written != (ssize_t)sizeof(empty) - 1) {
-		(void)error_set(error, errno, NULL, "%s: cannot write: %s", path, strerror(errno));
-		return NULL;
-	}
-	revision = revisions_next_policy(control->revisions, error);
-	if (revision == 0)
-		return NULL;
-	source.dataset = path;
-	return fence_policy_compile(&source, revision, error);
+	return revision != 0 ? fence_policy_compile(&nothing, revision, error) : NULL;
 }
 
 void policy_say(const struct fence_explanation *explanation, char *text, size_t size)
@@ -105,4 +118,39 @@ json_t *policy_prefixes(const struct fence_policy *policy)
 		return json_null();
 	return json_pack("{s:I, s:I}", "ipv4", (json_int_t)fence_policy_prefixes(policy, PONT_FAMILY_IPV4), "ipv6",
 		(json_int_t)fence_policy_prefixes(policy, PONT_FAMILY_IPV6));
+}
+
+static json_t *sha256_text(const uint8_t sha256[LINES_SHA256_SIZE])
+{
+	char text[2 * LINES_SHA256_SIZE + 1];
+
+	(void)sodium_bin2hex(text, sizeof(text), sha256, LINES_SHA256_SIZE);
+	return json_string(text);
+}
+
+json_t *policy_bundle(const struct control *control)
+{
+	const struct model *model = control->policy != NULL ? fence_policy_model(control->policy) : NULL;
+
+	if (model == NULL || model->bundle_version == 0)
+		return json_null();
+	return json_pack("{s:o, s:I, s:o}", "path", audit_text(control->document->fence.source.bundle), "version",
+		(json_int_t)model->bundle_version, "sha256", sha256_text(model->bundle_sha256));
+}
+
+json_t *policy_sources(const struct fence_policy *policy)
+{
+	const struct model *model = policy != NULL ? fence_policy_model(policy) : NULL;
+	json_t *list = json_array();
+
+	for (size_t i = 0; model != NULL && i < model->source_count; i++) {
+		const struct source *source = &model->sources[i];
+
+		(void)json_array_append_new(list,
+			json_pack("{s:s, s:o, s:o, s:o, s:o, s:I, s:I}", "format", source_format_name(source->format),
+				"name", audit_text(source->name), "origin", audit_text(source->origin), "date",
+				audit_text(source->date), "sha256", sha256_text(source->sha256), "ipv4",
+				(json_int_t)source->ranges[0].count, "ipv6", (json_int_t)source->ranges[1].count));
+	}
+	return list;
 }

@@ -8,10 +8,15 @@
 #include "control/control.h"
 #include "control/fence/fence.h"
 
-/* Compiles a document's policy under a revision. stamp (may be NULL): what to compare with policy_is_current(). */
-struct fence_policy *policy_compile(
-	const struct document *document, uint64_t revision, struct policy_stamp *stamp, struct error *error);
-/* Whether the policy in force is what compiling the document's would give: same rules, dataset file not touched. */
+/*
+ * Compiles a document's policy under a revision. stamp (may be NULL): what to compare with policy_is_current(). A
+ * bundle that is older than one that was in force is refused.
+ */
+struct fence_policy *policy_compile(const struct control *control, const struct document *document, uint64_t revision,
+	struct policy_stamp *stamp, struct error *error);
+/* The policy came into force: if it is of a bundle, no older one is accepted from now on. */
+void policy_accepted(struct control *control);
+/* Whether the policy in force is what compiling the document's would give: same rules, files not touched. */
 bool policy_is_current(const struct control *control, const struct document *document);
 /* A policy that allows nothing, for undoing the very first one. */
 struct fence_policy *policy_of_nothing(struct control *control, struct error *error);
@@ -27,5 +32,9 @@ void policy_say(const struct fence_explanation *explanation, char *text, size_t 
 json_t *policy_denied_peers(const struct document *document, const struct fence_policy *policy);
 /* {"ipv4": n, "ipv6": n}; null without a policy. */
 json_t *policy_prefixes(const struct fence_policy *policy);
+/* {"path", "version", "sha256"} of the bundle it comes from; null if it is from none. */
+json_t *policy_bundle(const struct control *control);
+/* What it was made from: [{"format", "name", "origin", "date", "sha256", "ipv4", "ipv6"}]. */
+json_t *policy_sources(const struct fence_policy *policy);
 
 #endif

@@ -68,7 +68,7 @@ json_t *shadow_start(struct control *control, json_t *fence, const struct rpc_wh
 		return NULL;
 	failure->code = RPC_SYSTEM;
 	number = revisions_next_policy(control->revisions, &failure->error);
-	candidate = number != 0 ? policy_compile(document, number, NULL, &failure->error) : NULL;
+	candidate = number != 0 ? policy_compile(control, document, number, NULL, &failure->error) : NULL;
 	document_free(document);
 	if (candidate == NULL)
 		return NULL;

@@ -168,7 +168,7 @@ static void take_value(struct argp_state *state, const struct parameter *paramet
 		argp_failure(
 			state, STATUS_USAGE, 0, "%s: not UTF-8, or out of memory", parameter_name(parameter, name));
 	/* `call` names its method itself, and gives the params as a whole. */
-	if (!arguments->command->method && !arguments->command->run) {
+	if (!arguments->command->method && !arguments->command->run && !arguments->command->answer) {
 		if (parameter->type == PARAMETER_TEXT) {
 			arguments->method = text;
 			json_decref(value);

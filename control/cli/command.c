@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "control/cli/key.h"
+#include "control/cli/policy.h"
 #include "control/cli/report.h"
 
 const struct command commands[] = {
@@ -165,14 +166,160 @@ const struct command commands[] = {
 					.type = PARAMETER_TEXT,
 					.required = true,
 					.help = "IPv4 or IPv6 address"},
+				{.member = "bundle",
+					.option = "bundle",
+					.metavar = "FILE",
+					.type = PARAMETER_PATH,
+					.help = "By the policy of a bundle, without the control process"},
 			},
+		.details = "Shows the label of the address, the rule that decided, and what each source says of it, "
+			   "with the line of the file, its date and its origin.",
+		.answer = policy_explain,
 		.print = report_explanation,
+	},
+	{
+		.name = "fence matrix",
+		.method = "fence.matrix",
+		.summary = "Show who may reach whom",
+		.details = "The other sites with the tenants that are stretched there, then everybody else by "
+			   "jurisdiction and location, or by operator, with the number of addresses.",
+		.parameters =
+			{
+				{.member = "by",
+					.option = "by",
+					.metavar = "WHAT",
+					.type = PARAMETER_TEXT,
+					.help = "jurisdiction (default) or operator"},
+				{.member = "limit",
+					.option = "limit",
+					.metavar = "N",
+					.type = PARAMETER_INTEGER,
+					.minimum = 1,
+					.maximum = 100000,
+					.help = "At most so many entities, the largest first (default 1000)"},
+				{.member = "csv",
+					.option = "csv",
+					.type = PARAMETER_FLAG,
+					.help = "Print as CSV, for a spreadsheet"},
+			},
+		.print = report_matrix,
+		.print_csv = report_matrix_csv,
+	},
+	{
+		.name = "fence diff",
+		.method = "fence.diff",
+		.summary = "Show what a bundle would allow and deny anew",
+		.details = "Compared with the policy in force, or, without the control process, from BUNDLE to AFTER. "
+			   "Counts addresses by entity; IPv6 in networks of 64 bits. The signatures are not looked at.",
+		.parameters =
+			{
+				{.member = "bundle",
+					.metavar = "BUNDLE",
+					.type = PARAMETER_PATH,
+					.required = true,
+					.help = "The bundle (absolute path, if the control process is to read it)"},
+				{.member = "after",
+					.metavar = "AFTER",
+					.type = PARAMETER_PATH,
+					.help = "A bundle to which BUNDLE is compared"},
+				{.member = "limit",
+					.option = "limit",
+					.metavar = "N",
+					.type = PARAMETER_INTEGER,
+					.minimum = 1,
+					.maximum = 100000,
+					.help = "At most so many entities, the largest first (default 50)"},
+			},
+		.answer = policy_diff,
+		.print = report_difference,
+	},
+	{
+		.name = "fence compile",
+		.summary = "Make a policy bundle of sources and rules",
+		.details = "The policy is the fence section of a configuration, or a configuration that has one, with "
+			   "sources and rules. The same sources, rules and version give the same bytes. Does not need "
+			   "the control process.",
+		.parameters =
+			{
+				{.member = "policy",
+					.metavar = "POLICY",
+					.type = PARAMETER_DOCUMENT,
+					.required = true,
+					.help = "The policy, - for standard input"},
+				{.member = "version",
+					.option = "bundle-version",
+					.metavar = "N",
+					.type = PARAMETER_INTEGER,
+					.required = true,
+					.minimum = 1,
+					.maximum = INT64_MAX,
+					.help = "Version of the bundle: higher than that of every bundle before it"},
+				{.member = "output",
+					.option = "output",
+					.letter = 'o',
+					.metavar = "FILE",
+					.type = PARAMETER_PATH,
+					.required = true,
+					.help = "Bundle to write"},
+			},
+		.answer = policy_compile,
+		.print = report_value,
+	},
+	{
+		.name = "fence sign",
+		.summary = "Sign a policy bundle",
+		.details =
+			"With Ed25519. A signature that the bundle has is replaced. Does not need the control process.",
+		.parameters =
+			{
+				{.member = "bundle",
+					.metavar = "BUNDLE",
+					.type = PARAMETER_PATH,
+					.required = true,
+					.help = "The bundle"},
+				{.member = "key",
+					.option = "key",
+					.metavar = "FILE",
+					.type = PARAMETER_PATH,
+					.required = true,
+					.help = "Key file made by `pontlevis key generate`, for this use alone"},
+				{.member = "output",
+					.option = "output",
+					.letter = 'o',
+					.metavar = "FILE",
+					.type = PARAMETER_PATH,
+					.help = "Signed bundle to write (default: in place)"},
+			},
+		.answer = policy_sign,
+		.print = report_value,
+	},
+	{
+		.name = "fence verify",
+		.summary = "Check a policy bundle and its signature",
+		.details = "Does not need the control process.",
+		.parameters =
+			{
+				{.member = "bundle",
+					.metavar = "BUNDLE",
+					.type = PARAMETER_PATH,
+					.required = true,
+					.help = "The bundle"},
+				{.member = "trust",
+					.option = "trust",
+					.metavar = "KEY,...",
+					.type = PARAMETER_LIST,
+					.required = true,
+					.help = "Public keys, one of which must have signed it, as `pontlevis key "
+						"signing-public` prints them"},
+			},
+		.answer = policy_verify,
+		.print = report_value,
 	},
 	{
 		.name = "fence reload",
 		.method = "fence.reload",
-		.summary = "Read the dataset of prefixes again",
-		.details = "A peer that is no longer allowed is blocked; a dataset that cannot be read leaves the "
+		.summary = "Read the fence's sources or its bundle again",
+		.details = "A peer that is no longer allowed is blocked; a file that cannot be read leaves the "
 			   "policy as it is.",
 		.parameters =
 			{
@@ -384,6 +531,23 @@ const struct command commands[] = {
 					.help = "File made by `pontlevis key generate`"},
 			},
 		.run = key_public,
+	},
+	{
+		.name = "key signing-public",
+		.summary = "Print the public key of a signing key file",
+		.details =
+			"In base64, as `trusted_keys` of a configuration takes it. The file is made by `pontlevis key "
+			"generate` like any other; use it for signing policy bundles and for nothing else. Does not "
+			"need the control process.",
+		.parameters =
+			{
+				{.member = "file",
+					.metavar = "FILE",
+					.type = PARAMETER_PATH,
+					.required = true,
+					.help = "File made by `pontlevis key generate`"},
+			},
+		.run = key_signing_public,
 	},
 	{0},
 };

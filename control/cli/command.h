@@ -14,6 +14,7 @@
 
 /* Exit statuses of the program. */
 enum {
+	STATUS_ASK = -1, /* none: what answer() returns for a question to the control process */
 	STATUS_OK = 0,
 	STATUS_REFUSED = 1,     /* the server, or the file system for `key`, said no */
 	STATUS_USAGE = 2,       /* wrong arguments, or a file given that cannot be read */
@@ -58,6 +59,14 @@ struct command {
 	 * a flag "follow", which is not the method's.
 	 */
 	void (*notice)(FILE *out, const json_t *notification, bool as_json);
+	/* The same as CSV, if the flag "csv" is among the arguments, which is not the method's; NULL: there is no such
+	 * flag. */
+	void (*print_csv)(FILE *out, const json_t *result);
+	/*
+	 * Finds the result to print without the socket; returns an exit status. STATUS_ASK: with these arguments, the
+	 * method has to answer.
+	 */
+	int (*answer)(const json_t *arguments, json_t **result);
 	/* Does the whole work without the socket; returns an exit status. */
 	int (*run)(const json_t *arguments);
 };

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "control/cli/command.h"
+#include "control/fence/bundle.h"
 #include "control/keys/identity.h"
 
 static int complain(const char *path, const struct error *error)
@@ -36,6 +37,18 @@ int key_public(const json_t *arguments)
 		return complain(path, &error);
 	identity_public_text(identity->public_key, text);
 	identity_free(identity);
+	(void)puts(text);
+	return STATUS_OK;
+}
+
+int key_signing_public(const json_t *arguments)
+{
+	const char *path = json_string_value(json_object_get(arguments, "file"));
+	char text[BUNDLE_KEY_TEXT_SIZE];
+	struct error error = {0};
+
+	if (bundle_public_key(path, text, &error) < 0)
+		return complain(path, &error);
 	(void)puts(text);
 	return STATUS_OK;
 }

@@ -8,5 +8,6 @@
 /* arguments: {"file": path}. Return exit statuses (command.h). */
 int key_generate(const json_t *arguments);
 int key_public(const json_t *arguments);
+int key_signing_public(const json_t *arguments);
 
 #endif

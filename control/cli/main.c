@@ -6,9 +6,11 @@
 #include "control/cli/client.h"
 #include "control/cli/report.h"
 
-static void print_result(const struct arguments *arguments, const json_t *result)
+static void print_result(const struct arguments *arguments, bool as_csv, const json_t *result)
 {
-	if (arguments->json) {
+	if (as_csv) {
+		arguments->command->print_csv(stdout, result);
+	} else if (arguments->json) {
 		(void)json_dumpf(result, stdout, JSON_INDENT(2) | JSON_ENCODE_ANY);
 		(void)fputc('\n', stdout);
 	} else {
@@ -18,14 +20,25 @@ static void print_result(const struct arguments *arguments, const json_t *result
 
 static int run_call(const struct arguments *arguments)
 {
-	int status = STATUS_OK;
+	const bool as_csv = arguments->command->print_csv && json_object_get(arguments->params, "csv");
+	int status = STATUS_ASK;
 	struct error error;
-	json_t *answer;
+	json_t *answer = NULL;
 
+	if (as_csv)
+		(void)json_object_del(arguments->params, "csv");
+	if (arguments->command->answer)
+		status = arguments->command->answer(arguments->params, &answer);
+	if (answer)
+		print_result(arguments, as_csv, answer);
+	json_decref(answer);
+	if (status != STATUS_ASK)
+		return status;
+	status = STATUS_OK;
 	switch (client_call(
 		arguments->socket, arguments->timeout_s, arguments->method, arguments->params, &answer, &error)) {
 	case CLIENT_ANSWERED:
-		print_result(arguments, answer);
+		print_result(arguments, as_csv, answer);
 		break;
 	case CLIENT_REFUSED:
 		report_refusal(stderr, arguments->method, answer);

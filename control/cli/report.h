@@ -25,6 +25,10 @@ void report_history(FILE *out, const json_t *result);
 void report_fence(FILE *out, const json_t *result);
 void report_explanation(FILE *out, const json_t *result);
 void report_shadow(FILE *out, const json_t *result);
+void report_matrix(FILE *out, const json_t *result);
+/* RFC 4180, with a header; one line for each peer and each other entity. */
+void report_matrix_csv(FILE *out, const json_t *result);
+void report_difference(FILE *out, const json_t *result);
 void report_audit(FILE *out, const json_t *result);
 /* One notification of events.subscribe on a line: an event, or that some are gone. */
 void report_notice(FILE *out, const json_t *notification, bool as_json);

@@ -2,6 +2,7 @@
 /* Reports on the fence. */
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "control/cli/report.h"
 #include "control/cli/table.h"
@@ -96,6 +97,29 @@ static void print_lock(FILE *out, const json_t *lock)
 	(void)fputc('\n', out);
 }
 
+static void print_sources(FILE *out, const json_t *sources)
+{
+	const json_t *source;
+	size_t i;
+
+	json_array_foreach (sources, i, source) {
+		const json_t *date = json_object_get(source, "date"), *origin = json_object_get(source, "origin");
+		char *name = text_of(json_object_get(source, "name")),
+		     *format = text_of(json_object_get(source, "format"));
+		char *when = text_of(date), *whence = text_of(origin),
+		     *sum = text_of(json_object_get(source, "sha256"));
+
+		(void)fprintf(out, "%-18s%s (%s%s%s%s%s), SHA-256 %.16s...\n", "source", name, format,
+			json_string_length(date) ? ", " : "", json_string_length(date) ? when : "",
+			json_string_length(origin) ? ", " : "", json_string_length(origin) ? whence : "", sum);
+		free(name);
+		free(format);
+		free(when);
+		free(whence);
+		free(sum);
+	}
+}
+
 void report_fence(FILE *out, const json_t *result)
 {
 	const json_t *denied = json_object_get(result, "denied");
@@ -103,10 +127,11 @@ void report_fence(FILE *out, const json_t *result)
 	if (json_is_true(report_member(result, "lock.locked")))
 		print_lock(out, json_object_get(result, "lock"));
 	print_member(out, "policy revision", json_object_get(result, "policy_revision"));
-	print_member(out, "dataset", json_object_get(result, "dataset"));
+	if (json_is_object(json_object_get(result, "bundle")))
+		print_member(out, "bundle", json_object_get(result, "bundle"));
+	print_sources(out, json_object_get(result, "sources"));
 	print_member(out, "prefixes", json_object_get(result, "prefixes"));
-	print_member(out, "allowed", json_object_get(result, "allow"));
-	print_member(out, "denied operators", json_object_get(result, "deny_operators"));
+	print_member(out, "rules", json_object_get(result, "rules"));
 	print_member(out, "denied peers", json_object_get(result, "denied_peers"));
 	print_interfaces(out, json_object_get(result, "interfaces"));
 	print_member(out, "cgroup", json_object_get(result, "cgroup"));
@@ -118,28 +143,193 @@ void report_fence(FILE *out, const json_t *result)
 	}
 }
 
+/* What one source says of the address: "world.csv line 17: 192.0.2.0 - 192.0.2.255, location FR". */
+static void print_fact(FILE *out, const json_t *fact)
+{
+	static const char *const names[] = {"location", "asn", "operator", "jurisdiction"};
+	char *name = text_of(json_object_get(fact, "name")), *line = text_of(json_object_get(fact, "line"));
+	const json_t *first = json_object_get(fact, "first"), *date = json_object_get(fact, "date");
+	size_t i;
+
+	(void)fprintf(out, "  %s line %s:", name, line);
+	free(name);
+	free(line);
+	if (first) {
+		char *from = text_of(first), *to = text_of(json_object_get(fact, "last"));
+
+		(void)fprintf(out, " %s - %s,", from, to);
+		free(from);
+		free(to);
+	}
+	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		char *value = text_of(json_object_get(fact, names[i]));
+
+		if (json_object_get(fact, names[i]))
+			(void)fprintf(out, " %s %s;", names[i], value);
+		free(value);
+	}
+	for (i = 0; i < 2; i++) {
+		const json_t *member = i ? json_object_get(fact, "origin") : date;
+		char *value = text_of(member);
+
+		if (member)
+			(void)fprintf(out, " %s%s", i ? "from " : "of ", value);
+		free(value);
+	}
+	(void)fputc('\n', out);
+}
+
 void report_explanation(FILE *out, const json_t *result)
 {
-	const json_t *line = json_object_get(result, "line");
+	static const char *const members[][2] = {{"rule", "rule"}, {"reason", "reason"},
+		{"policy revision", "policy_revision"}, {"bundle version", "bundle_version"}, {"prefix", "prefix"},
+		{"location", "location"}, {"AS", "asn"}, {"operator", "operator"}, {"jurisdiction", "jurisdiction"}};
+	const json_t *sources = json_object_get(result, "sources"), *source;
 	char *address = text_of(json_object_get(result, "address")), *text = text_of(json_object_get(result, "text"));
-	char *prefix = text_of(json_object_get(result, "prefix"));
+	size_t i;
 
 	(void)fprintf(out, "%s: %s\n%s\n\n", address,
 		json_is_true(json_object_get(result, "allowed")) ? "allowed" : "DENIED", text);
-	print_member(out, "verdict", json_object_get(result, "verdict"));
-	print_member(out, "rule", json_object_get(result, "rule"));
-	print_member(out, "policy revision", json_object_get(result, "policy_revision"));
-	if (json_is_integer(line))
-		(void)fprintf(out, "%-18s%s (line %" JSON_INTEGER_FORMAT " of the dataset)\n", "prefix", prefix,
-			json_integer_value(line));
-	else
-		(void)fprintf(out, "%-18s%s\n", "prefix", prefix);
-	print_member(out, "location", json_object_get(result, "location"));
-	print_member(out, "operator", json_object_get(result, "operator"));
-	print_member(out, "jurisdiction", json_object_get(result, "jurisdiction"));
 	free(address);
 	free(text);
-	free(prefix);
+	print_member(out, "verdict", json_object_get(result, "verdict"));
+	for (i = 0; i < sizeof(members) / sizeof(members[0]); i++)
+		print_member(out, members[i][0], json_object_get(result, members[i][1]));
+	if (json_array_size(sources) > 0)
+		(void)fputs("\nSources, in the order of their precedence:\n", out);
+	json_array_foreach (sources, i, source) {
+		print_fact(out, source);
+	}
+}
+
+/* The columns of a matrix: heading, and member of a peer or an entity. */
+static const struct {
+	const char *heading, *member;
+} matrix_columns[] = {
+	{"PEER", "peer"},
+	{"TENANTS", "tenants"},
+	{"ENDPOINT", "endpoint"},
+	{"JURISDICTION", "jurisdiction"},
+	{"LOCATION", "location"},
+	{"AS", "asn"},
+	{"OPERATOR", "operator"},
+	{"ALLOWED", "allowed"},
+	{"RULE", "rule"},
+	{"IPV4", "ipv4_addresses"},
+	{"IPV6/64", "ipv6_networks"},
+	{"REASON", "reason"},
+};
+
+enum { MATRIX_COLUMNS = sizeof(matrix_columns) / sizeof(matrix_columns[0]) };
+
+static void print_rows(FILE *out, const json_t *rows, const char *const members[], size_t count)
+{
+	struct table *table = table_new();
+	const json_t *row;
+	size_t i, j, k;
+
+	for (j = 0; j < count; j++)
+		for (k = 0; k < MATRIX_COLUMNS; k++)
+			if (!strcmp(matrix_columns[k].member, members[j]))
+				table_column(table, matrix_columns[k].heading);
+	json_array_foreach (rows, i, row) {
+		for (j = 0; j < count; j++)
+			table_value(table, json_object_get(row, members[j]));
+	}
+	table_print(table, out, 0);
+	table_free(table);
+}
+
+static void print_left_out(FILE *out, const json_t *result)
+{
+	const json_int_t left_out = json_integer_value(json_object_get(result, "left_out"));
+
+	if (left_out)
+		(void)fprintf(out, "... and %" JSON_INTEGER_FORMAT " smaller ones (--limit)\n", left_out);
+}
+
+void report_matrix(FILE *out, const json_t *result)
+{
+	static const char *const peer[] = {
+		"peer", "tenants", "endpoint", "jurisdiction", "location", "operator", "allowed", "rule", "reason"};
+	static const char *const entity[] = {"jurisdiction", "location", "asn", "operator", "allowed", "rule",
+		"ipv4_addresses", "ipv6_networks", "reason"};
+	const json_t *peers = json_object_get(result, "peers");
+
+	if (json_array_size(peers) > 0) {
+		print_rows(out, peers, peer, sizeof(peer) / sizeof(peer[0]));
+		(void)fputc('\n', out);
+	}
+	print_rows(out, json_object_get(result, "entities"), entity, sizeof(entity) / sizeof(entity[0]));
+	print_left_out(out, result);
+}
+
+/* A field of RFC 4180. A spreadsheet must not take a name for a formula: such a field begins with an apostrophe. */
+static void print_field(FILE *out, const json_t *value)
+{
+	char *text = value && !json_is_null(value) ? text_of(value) : NULL;
+	const char *at;
+
+	if (text) {
+		(void)fputc('"', out);
+		if (json_is_string(value) && text[0] && strchr("=+-@", text[0]))
+			(void)fputc('\'', out);
+		for (at = text; *at; at++) {
+			if (*at == '"')
+				(void)fputc('"', out);
+			(void)fputc(*at, out);
+		}
+		(void)fputc('"', out);
+	}
+	free(text);
+}
+
+void report_matrix_csv(FILE *out, const json_t *result)
+{
+	static const char *const lists[] = {"peers", "entities"};
+	const json_t *row;
+	size_t i, j, list;
+
+	for (j = 0; j < MATRIX_COLUMNS; j++)
+		(void)fprintf(out, "%s%s", j ? "," : "", matrix_columns[j].member);
+	(void)fputs("\r\n", out);
+	for (list = 0; list < 2; list++) {
+		json_array_foreach (json_object_get(result, lists[list]), i, row) {
+			for (j = 0; j < MATRIX_COLUMNS; j++) {
+				if (j)
+					(void)fputc(',', out);
+				print_field(out, json_object_get(row, matrix_columns[j].member));
+			}
+			(void)fputs("\r\n", out);
+		}
+	}
+}
+
+void report_difference(FILE *out, const json_t *result)
+{
+	static const char *const headings[] = {
+		"CHANGE", "JURISDICTION", "LOCATION", "AS", "OPERATOR", "IPV4", "IPV6/64", "BEFORE", "AFTER"};
+	static const char *const members[] = {"change", "jurisdiction", "location", "asn", "operator", "ipv4_addresses",
+		"ipv6_networks", "before", "after"};
+	const json_t *entities = json_object_get(result, "entities"), *entity;
+	struct table *table;
+	size_t i, j;
+
+	print_member(out, "newly allowed", json_object_get(result, "allowed"));
+	print_member(out, "newly denied", json_object_get(result, "denied"));
+	if (json_array_size(entities) == 0)
+		return;
+	table = table_new();
+	for (j = 0; j < sizeof(members) / sizeof(members[0]); j++)
+		table_column(table, headings[j]);
+	json_array_foreach (entities, i, entity) {
+		for (j = 0; j < sizeof(members) / sizeof(members[0]); j++)
+			table_value(table, json_object_get(entity, members[j]));
+	}
+	(void)fputc('\n', out);
+	table_print(table, out, 0);
+	table_free(table);
+	print_left_out(out, result);
 }
 
 /* A line for each place and difference that occurred. */

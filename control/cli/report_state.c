@@ -71,17 +71,18 @@ static void print_dataplane(FILE *out, const json_t *dataplane)
 static void print_fence(FILE *out, const json_t *fence)
 {
 	char *revision = text_of(json_object_get(fence, "policy_revision"));
-	char *dataset = text_of(json_object_get(fence, "dataset"));
+	char *version = text_of(report_member(fence, "bundle.version"));
 	char *ipv4 = text_of(report_member(fence, "prefixes.ipv4")),
 	     *ipv6 = text_of(report_member(fence, "prefixes.ipv6"));
 	const json_t *denied = json_object_get(fence, "denied_peers");
 
-	(void)fprintf(
-		out, "%-12spolicy %s, %s IPv4 and %s IPv6 prefixes, %s\n", "fence", revision, ipv4, ipv6, dataset);
+	(void)fprintf(out, "%-12spolicy %s, %s IPv4 and %s IPv6 prefixes%s%s\n", "fence", revision, ipv4, ipv6,
+		json_is_object(json_object_get(fence, "bundle")) ? ", bundle version " : "",
+		json_is_object(json_object_get(fence, "bundle")) ? version : "");
 	if (json_array_size(denied) > 0)
 		print_member(out, "  blocked", denied);
 	free(revision);
-	free(dataset);
+	free(version);
 	free(ipv4);
 	free(ipv6);
 }

@@ -18,41 +18,92 @@
 struct event_base;
 struct fence;
 struct fence_policy;
+struct model;
 
 struct fence_options {
 	const char *pin_directory; /* on a bpffs; maps and links are pinned there */
 	const char *cgroup;        /* cgroup v2 directory to guard; NULL: the root of the hierarchy, found by itself */
 };
 
-/* What a policy is made from; strings belong to the caller and are copied. */
+/* A file with facts about addresses. The formats are those of source.h: "labels", "operators", "country", ... */
+struct fence_source_file {
+	const char *format;
+	const char *path;
+	const char *origin; /* where it comes from, for the auditor; NULL or "": not said */
+	const char *date;   /* of the data, likewise */
+};
+
+/* A rule about exactly one of: a prefix (not NULL), an AS (not 0), an operator's name (not NULL). */
+struct fence_rule {
+	bool allow;
+	const char *prefix; /* ADDRESS/BITS */
+	uint32_t asn;
+	const char *operator_name;
+	const char *reason; /* shown with every verdict that it gives */
+};
+
+/*
+ * What a policy is made from: files and rules, or a signed bundle that holds both. Strings belong to the caller and are
+ * copied.
+ */
 struct fence_policy_source {
-	const char *dataset;          /* path of the CSV file: prefix,location,operator,jurisdiction */
+	const char *dataset; /* path of one file of format "labels"; NULL: see files */
+	const struct fence_source_file *files;
+	size_t file_count;
 	const char *const *locations; /* allowed, ISO 3166-1 alpha-2 */
 	size_t location_count;
 	const char *const *jurisdictions; /* allowed */
 	size_t jurisdiction_count;
-	const char *const *denied_operators;
+	const char *const *denied_operators; /* rules with no reason but the name */
 	size_t denied_operator_count;
+	const struct fence_rule *rules;
+	size_t rule_count;
+	bool location_is_jurisdiction; /* where no source knows the jurisdiction; false: it is unknown, and denied */
+
+	const char *bundle;         /* path; NULL: files and rules above. Not NULL: those are ignored */
+	const char *const *trusted; /* Ed25519 public keys in base64, one of which must have signed the bundle */
+	size_t trusted_count;
+};
+
+enum { FENCE_FACTS_MAX = 64 };
+
+/* What one source says of a destination. Strings live as long as the policy. */
+struct fence_fact {
+	const char *format, *file, *origin, *date;
+	const uint8_t *sha256;           /* 32 bytes: of the file */
+	uint32_t line;                   /* of the file, from 1 */
+	struct pont_address first, last; /* of its range; family NONE: it speaks of the AS */
+	const char *location;            /* "" where it does not say, here and below */
+	const char *operator_name;
+	const char *jurisdiction;
+	uint32_t asn; /* 0 where it does not say */
 };
 
 /* Why a destination may be reached or not. Strings live as long as the policy. */
 struct fence_explanation {
 	enum pont_verdict verdict;
-	uint64_t revision;          /* of the policy, 0 if there is none */
-	struct pont_address prefix; /* longest match in the dataset; family NONE if there is none */
-	uint8_t prefix_length;      /* bits */
-	uint32_t line;              /* of the dataset file, from 1, 0 if none */
-	const char *location;       /* "" if unlisted */
-	const char *operator_name;  /* "" if unlisted */
-	const char *jurisdiction;   /* "" if unlisted */
-	const char *rule;           /* name of the rule that decided: "allowed", "unlisted", "location", "jurisdiction",
-				       "operator", "multicast", "loopback", "no_policy" */
-	char text[256];             /* one sentence for people */
+	uint64_t revision;       /* of the policy, 0 if there is none */
+	uint64_t bundle_version; /* of the bundle it comes from, 0 if it is from none */
+	struct pont_address
+		prefix;        /* of the first source that lists it, else of the rule; family NONE if there is none */
+	uint8_t prefix_length; /* bits; of a range that is no prefix: the widest in it around the destination */
+	uint32_t line;         /* of that source's file, from 1, 0 if none */
+	const char *location;  /* "" if unknown */
+	const char *operator_name; /* "" if unknown */
+	const char *jurisdiction;  /* "" if unknown */
+	uint32_t asn;              /* 0 if unknown */
+	const char *rule;          /* what decided: "allowed" (by location and jurisdiction), "unlisted", "location",
+				      "jurisdiction", "operator", "asn", "prefix", "multicast", "loopback", "no_policy" */
+	char reason[256];          /* for people: "controlled from US", or the rule's own reason */
+	char text[512];            /* one sentence with all of it */
+	struct fence_fact facts[FENCE_FACTS_MAX]; /* what it was made from, in the order of the sources */
+	size_t fact_count;
 };
 
 /*
  * Compiles a policy. revision > 0 is chosen by the caller and grows. Errors name file and line ("FILE:LINE: ...").
- * Returns NULL with the error set. The policy is independent of a fence until it is published.
+ * Returns NULL with the error set. The policy is independent of a fence until it is published. May be called from any
+ * thread, several at a time.
  */
 struct fence_policy *fence_policy_compile(
 	const struct fence_policy_source *source, uint64_t revision, struct error *error);
@@ -66,8 +117,10 @@ void fence_policy_explain(
 int fence_policy_fd(const struct fence_policy *policy);
 uint64_t fence_policy_size(const struct fence_policy *policy);
 uint64_t fence_policy_revision(const struct fence_policy *policy);
-/* Prefixes read from the dataset, by family (4 or 6). */
+/* Ranges read from the sources, by family (4 or 6). */
 size_t fence_policy_prefixes(const struct fence_policy *policy, uint8_t family);
+/* All that it is made of: sources, rules, labels. */
+const struct model *fence_policy_model(const struct fence_policy *policy);
 
 /*
  * A denial seen in the kernel. entry's label can be explained with fence_policy_explain(). Called from the event loop.

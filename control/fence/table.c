@@ -31,7 +31,7 @@ struct builder {
 
 	uint64_t *starts; /* two halves each */
 	uint32_t *entries;
-	uint32_t range_count, range_room;
+	uint32_t range_count;
 };
 
 static uint64_t group_hash(const uint32_t *group)
@@ -110,115 +110,60 @@ static int group_close(struct builder *builder)
 	return 0;
 }
 
-/* Paints the prefixes in their order: what is more specific comes later, over what contains it. */
-static int build_ipv4(struct builder *builder, const struct dataset *dataset, const uint32_t *entries)
+/* Paints one interval: whole entries of the root, and the groups at its ends. */
+static int paint(struct builder *builder, uint64_t first, uint64_t last, uint32_t entry)
 {
-	size_t number;
+	while (first <= last) {
+		const uint32_t slot = (uint32_t)(first >> 8);
+		uint64_t stop = first | (GROUP_SIZE - 1);
 
-	for (number = 0; number < dataset->ipv4_count; number++) {
-		const struct dataset_prefix *prefix = &dataset->ipv4[number];
-		uint32_t address = (uint32_t)prefix->low, slot = address >> 8, entry = entries[prefix->label], i, count;
-
-		if (builder->is_open && (prefix->length <= 24 || builder->open_slot != slot) && group_close(builder))
-			return -1;
-		if (prefix->length <= 24) {
-			count = 1u << (24 - prefix->length);
-			for (i = 0; i < count; i++)
-				builder->root[slot + i] = entry;
-			continue;
-		}
-		if (!builder->is_open) {
-			for (i = 0; i < GROUP_SIZE; i++)
-				builder->open[i] = builder->root[slot];
-			builder->open_slot = slot;
+		if (!builder->is_open && first % GROUP_SIZE == 0 && stop <= last) {
+			builder->root[slot] = entry;
+		} else {
+			if (stop > last)
+				stop = last;
 			builder->is_open = true;
+			builder->open_slot = slot;
+			for (uint64_t address = first; address <= stop; address++)
+				builder->open[address % GROUP_SIZE] = entry;
+			/* Intervals follow each other without a gap: a group is complete when its last entry is. */
+			if (stop % GROUP_SIZE == GROUP_SIZE - 1 && group_close(builder))
+				return -1;
 		}
-		count = 1u << (32 - prefix->length);
-		for (i = 0; i < count; i++)
-			builder->open[(address & 0xff) + i] = entry;
+		first = stop + 1;
 	}
-	return group_close(builder);
-}
-
-/* From this address on, up to the next call's, the entry holds. Addresses never descend. */
-static int range_start(struct builder *builder, uint64_t high, uint64_t low, uint32_t entry)
-{
-	uint32_t last = builder->range_count - 1;
-
-	if (builder->range_count && builder->starts[2 * (size_t)last] == high &&
-		builder->starts[2 * (size_t)last + 1] == low) {
-		builder->entries[last] = entry;
-		if (last && builder->entries[last - 1] == entry)
-			builder->range_count--;
-		return 0;
-	}
-	if (builder->range_count && builder->entries[last] == entry)
-		return 0;
-	if (builder->range_count == builder->range_room) {
-		uint32_t room = builder->range_room ? builder->range_room * 2 : 1024;
-		uint64_t *starts;
-		uint32_t *entries;
-
-		if (room > RANGES_MAX)
-			return -1;
-		starts = reallocarray(builder->starts, room, 2 * sizeof(*starts));
-		if (!starts)
-			return -1;
-		builder->starts = starts;
-		entries = reallocarray(builder->entries, room, sizeof(*entries));
-		if (!entries)
-			return -1;
-		builder->entries = entries;
-		builder->range_room = room;
-	}
-	builder->starts[2 * (size_t)builder->range_count] = high;
-	builder->starts[2 * (size_t)builder->range_count + 1] = low;
-	builder->entries[builder->range_count++] = entry;
 	return 0;
 }
 
-static void last_address(const struct dataset_prefix *prefix, uint64_t *high, uint64_t *low)
+static int build_ipv4(struct builder *builder, const struct sequence *intervals, const uint32_t *entries)
 {
-	*high = prefix->high | (prefix->length >= 64 ? 0 : UINT64_MAX >> prefix->length);
-	*low = prefix->low;
-	if (prefix->length <= 64)
-		*low = UINT64_MAX;
-	else if (prefix->length < 128)
-		*low |= UINT64_MAX >> (prefix->length - 64);
+	size_t i;
+
+	for (i = 0; i < intervals->count; i++)
+		if (paint(builder, (uint64_t)sequence_first(intervals, i), (uint64_t)sequence_last(intervals, i),
+			    entries[intervals->values[i]]))
+			return -1;
+	return 0;
 }
 
-/* Sweeps over the prefixes with a stack of those that contain the place where the sweep is. */
-static int build_ipv6(struct builder *builder, const struct dataset *dataset, const uint32_t *entries)
+static int build_ipv6(struct builder *builder, const struct sequence *intervals, const uint32_t *entries)
 {
-	const struct dataset_prefix *stack[129]; /* each is longer than the one below it */
-	size_t depth = 0, number;
+	size_t i;
 
-	if (range_start(builder, 0, 0, 0))
+	if (intervals->count > RANGES_MAX)
 		return -1;
-	for (number = 0; number <= dataset->ipv6_count; number++) {
-		const struct dataset_prefix *prefix = number < dataset->ipv6_count ? &dataset->ipv6[number] : NULL;
+	builder->starts = calloc(intervals->count, 2 * sizeof(*builder->starts));
+	builder->entries = calloc(intervals->count, sizeof(*builder->entries));
+	if (!builder->starts || !builder->entries)
+		return -1;
+	for (i = 0; i < intervals->count; i++) {
+		const fence_address first = sequence_first(intervals, i);
 
-		while (depth) {
-			uint64_t high, low;
-
-			last_address(stack[depth - 1], &high, &low);
-			if (prefix && (high > prefix->high || (high == prefix->high && low >= prefix->low)))
-				break;
-			depth--;
-			if (high == UINT64_MAX && low == UINT64_MAX)
-				continue;
-			low++;
-			if (!low)
-				high++;
-			if (range_start(builder, high, low, depth ? entries[stack[depth - 1]->label] : 0))
-				return -1;
-		}
-		if (!prefix)
-			break;
-		stack[depth++] = prefix;
-		if (range_start(builder, prefix->high, prefix->low, entries[prefix->label]))
-			return -1;
+		builder->starts[2 * i] = (uint64_t)(first >> 64);
+		builder->starts[2 * i + 1] = (uint64_t)first;
+		builder->entries[i] = entries[intervals->values[i]];
 	}
+	builder->range_count = (uint32_t)intervals->count;
 	return 0;
 }
 
@@ -278,15 +223,16 @@ close_map:
 	return -1;
 }
 
-int table_build(const struct dataset *dataset, const uint32_t *entries, uint64_t revision, int *fd, uint64_t *size,
+int table_build(const struct sequence intervals[2], const uint32_t *entries, uint64_t revision, int *fd, uint64_t *size,
 	struct error *error)
 {
 	struct builder builder = {0};
 	int result = -1;
 
 	builder.root = calloc(ROOT_ENTRIES, sizeof(*builder.root));
-	if (!builder.root || build_ipv4(&builder, dataset, entries) || build_ipv6(&builder, dataset, entries)) {
-		(void)error_set(error, ENOMEM, "/fence/dataset",
+	if (!builder.root || build_ipv4(&builder, &intervals[0], entries) ||
+		build_ipv6(&builder, &intervals[1], entries)) {
+		(void)error_set(error, ENOMEM, "/fence",
 			"fence: not enough memory for the policy's table, or more than %u IPv6 ranges", RANGES_MAX);
 		goto out;
 	}

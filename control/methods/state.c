@@ -59,9 +59,9 @@ static json_t *describe_dataplane(const struct control *control)
 
 static json_t *describe_fence(const struct control *control)
 {
-	return json_pack("{s:o, s:o, s:o, s:o}", "policy_revision",
-		value_number(control->policy != NULL ? fence_policy_revision(control->policy) : 0), "dataset",
-		control->document != NULL ? audit_text(control->document->dataset) : json_null(), "prefixes",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "policy_revision",
+		value_number(control->policy != NULL ? fence_policy_revision(control->policy) : 0), "bundle",
+		policy_bundle(control), "sources", policy_sources(control->policy), "prefixes",
 		policy_prefixes(control->policy), "denied_peers",
 		policy_denied_peers(control->document, control->policy));
 }

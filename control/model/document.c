@@ -144,44 +144,12 @@ static void read_site(struct reader *reader, const json_t *site)
 	read_vteps(reader, site, &at);
 }
 
-static void read_strings(
-	struct reader *reader, const json_t *array, const struct pointer *above, const char ***out, size_t *count)
-{
-	const json_t *value;
-	size_t i;
-
-	*out = calloc(json_array_size(array) + 1, sizeof(**out));
-	if (*out == NULL) {
-		(void)no_memory(reader);
-		return;
-	}
-	json_array_foreach (array, i, value) {
-		struct pointer at = pointer_index(above, i);
-
-		if (!is_printable(json_string_value(value)))
-			(void)invalid(reader, &at, "has control characters");
-		(*out)[(*count)++] = json_string_value(value);
-	}
-}
-
 static void read_fence(struct reader *reader, const json_t *fence)
 {
-	struct document *document = reader->document;
-	const json_t *allow = json_object_get(fence, "allow");
-	struct pointer at = pointer_name(NULL, "fence"), at_dataset = pointer_name(&at, "dataset");
-	struct pointer at_allow = pointer_name(&at, "allow"), at_locations = pointer_name(&at_allow, "locations");
-	struct pointer at_jurisdictions = pointer_name(&at_allow, "jurisdictions");
-	struct pointer at_operators = pointer_name(&at, "deny_operators");
+	struct error error = {0};
 
-	document->dataset = string(fence, "dataset");
-	if (!is_printable(document->dataset))
-		(void)invalid(reader, &at_dataset, "path has control characters");
-	read_strings(reader, json_object_get(allow, "locations"), &at_locations, &document->locations,
-		&document->location_count);
-	read_strings(reader, json_object_get(allow, "jurisdictions"), &at_jurisdictions, &document->jurisdictions,
-		&document->jurisdiction_count);
-	read_strings(reader, json_object_get(fence, "deny_operators"), &at_operators, &document->denied_operators,
-		&document->denied_operator_count);
+	if (section_read(&reader->document->fence, fence, &error) != 0)
+		(void)problems_add(reader->problems, &error);
 }
 
 /* Whether the connected dataplane has the port in the role; no dataplane, no complaint. */
@@ -499,9 +467,7 @@ void document_free(struct document *document)
 	free(document->peers);
 	free(document->tenants);
 	free(document->by_vni);
-	free(document->locations);
-	free(document->jurisdictions);
-	free(document->denied_operators);
+	section_free(&document->fence);
 	json_decref(document->json);
 	free(document);
 }

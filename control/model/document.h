@@ -12,6 +12,7 @@
 #include <stdint.h>
 
 #include "control/error.h"
+#include "control/fence/section.h"
 #include "control/model/problems.h"
 #include "pontlevis/address.h"
 #include "pontlevis/limits.h"
@@ -55,13 +56,7 @@ struct document {
 	char site[PONT_NAME_SIZE];
 	struct pont_address vtep[2]; /* IPv4, IPv6; family NONE where absent */
 	uint16_t keys_port;          /* TCP, host byte order */
-	const char *dataset;
-	const char **locations;
-	size_t location_count;
-	const char **jurisdictions;
-	size_t jurisdiction_count;
-	const char **denied_operators;
-	size_t denied_operator_count;
+	struct section fence;
 	struct document_peer *peers;
 	size_t peer_count;
 	struct document_tenant *tenants;

@@ -620,3 +620,15 @@ int schema_check(const struct schema *schema, const json_t *document, struct pro
 	check_node(schema->root, document, NULL, problems);
 	return problems->count == before ? 0 : -1;
 }
+
+int schema_check_property(const struct schema *schema, const char *name, const json_t *value, struct problems *problems)
+{
+	const size_t before = problems->count;
+	struct pointer at = pointer_name(NULL, name);
+
+	for (size_t i = 0; i < schema->root->property_count; i++) {
+		if (strcmp(schema->root->properties[i].name, name) == 0)
+			check_node(schema->root->properties[i].node, value, &at, problems);
+	}
+	return problems->count == before ? 0 : -1;
+}

@@ -26,5 +26,8 @@ void schema_free(struct schema *schema);
 
 /* Checks a document, all of it; the problems' pointers name the places in it (RFC 6901). -1 if there are any. */
 int schema_check(const struct schema *schema, const json_t *document, struct problems *problems);
+/* Checks what would be the document's member of that name; the pointers name the places in the document. */
+int schema_check_property(
+	const struct schema *schema, const char *name, const json_t *value, struct problems *problems);
 
 #endif

@@ -36,8 +36,8 @@
 
 /*
  * An entry. GROUP (only in v4_root): the low bits are the number of a group in v4_groups. Otherwise the low bits are
- * the label (index of a {location, operator, jurisdiction} known to the control process; 0 = listed nowhere) and
- * ALLOWED carries the verdict, so that one lookup answers.
+ * the label (number of a {location, operator, AS, jurisdiction, rule} known to the control process; 0 = in no source
+ * and no rule) and ALLOWED carries the verdict, so that one lookup answers.
  */
 #define PONT_FENCE_GROUP      0x80000000u
 #define PONT_FENCE_ALLOWED    0x40000000u

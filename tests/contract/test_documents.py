@@ -57,7 +57,7 @@ CORPUS = [
     ("/site/keys_port", 1, True), ("/site/keys_port", 65535, True), ("/site/keys_port", 0, False),
     ("/site/keys_port", 65536, False), ("/site/port", 1, False),
     # The fence.
-    ("/fence/allow", DELETE, False), ("/fence/dataset", "relative.csv", False), ("/fence/dataset", "/", False),
+    ("/fence/dataset", "relative.csv", False), ("/fence/dataset", "/", False),
     ("/fence/dataset", "/" + "x" * 4095, False), ("/fence/dataset", 1, False),
     ("/fence/allow/locations/-", "fr", False), ("/fence/allow/locations/-", "FRA", False),
     ("/fence/allow/locations/-", "DE", True), ("/fence/allow/locations/-", "FR", False),
@@ -65,6 +65,16 @@ CORPUS = [
     ("/fence/deny_operators", ["Example Inc", "Ünïcode AG"], True), ("/fence/deny_operators", [""], False),
     ("/fence/deny_operators", ["x" * 127], True), ("/fence/deny_operators", ["x" * 128], False),
     ("/fence/deny_operators", ["é" * 127], True), ("/fence/deny_operators", ["é" * 128], False),
+    ("/fence/rules", [{"action": "deny", "prefix": "203.0.113.0/24", "reason": "x"}], True),
+    ("/fence/rules", [{"action": "allow", "asn": 4294967295, "reason": "x"}], True),
+    ("/fence/rules", [{"action": "allow", "asn": 0, "reason": "x"}], False),
+    ("/fence/rules", [{"action": "block", "asn": 1, "reason": "x"}], False),
+    ("/fence/rules", [{"action": "deny", "operator": "Example Inc"}], False),
+    ("/fence/rules", [{"action": "deny", "operator": "Example Inc", "reason": ""}], False),
+    ("/fence/rules", [{"action": "deny", "country": "US", "reason": "x"}], False),
+    ("/fence/jurisdiction_fallback", "location", True), ("/fence/jurisdiction_fallback", "guess", False),
+    ("/fence/sources", [{"format": "csv", "path": "/x"}], False), ("/fence/sources", [{"format": "asn"}], False),
+    ("/fence/trusted_keys", ["x"], False), ("/fence/bundle", "relative", False),
     ("/fence/deny_operators", ["a", "b", "a"], False), ("/fence/deny_operators", [1], False),
     ("/fence/deny_operators", [f"operator {number}" for number in range(4097)], False),
     # Peers.
@@ -128,6 +138,14 @@ def test_good_document_is_valid_for_both(running, validator):
 
 # What a schema cannot say: change, pointer and part of the text of the error.
 SENSELESS = [
+    ("/fence/sources", [], "/fence/sources", "there is a \"dataset\" already"),
+    ("/fence/bundle", "/nowhere/bundle", "/fence/dataset", "a bundle has its own"),
+    ("/fence/trusted_keys", [public_key(4)], "/fence/trusted_keys", "only a bundle is signed"),
+    ("/fence/rules", [{"action": "deny", "reason": "x"}], "/fence/rules/0", "exactly one of"),
+    ("/fence/rules", [{"action": "deny", "asn": 1, "operator": "x", "reason": "x"}], "/fence/rules/0", "exactly one of"),
+    ("/fence/rules", [{"action": "deny", "prefix": "192.0.2.1/24", "reason": "x"}], "/fence/rules/0/prefix", "bits set"),
+    ("/fence/rules", [{"action": "deny", "asn": 7, "reason": "x"}, {"action": "allow", "asn": 7, "reason": "y"}],
+     "/fence/rules/1", "/fence/rules/0 is about the same asn"),
     ("/tenants/1/vni", 100, "/tenants/1/vni", "already used by \"hopital\""),
     ("/tenants/1/name", "hopital", "/tenants/1/name", "already used"),
     ("/tenants/1/circuits/0", {"port": "lan0", "vlan": 10}, "/tenants/1/circuits/0", "already used by tenant \"hopital\""),

@@ -115,11 +115,11 @@ Test(document, good_one_is_read_with_its_defaults)
 	cr_assert_eq(document->vtep[0].family, PONT_FAMILY_IPV4);
 	cr_assert_eq(document->vtep[1].family, PONT_FAMILY_IPV6);
 	cr_assert_eq(document->keys_port, 4502);
-	cr_assert_str_eq(document->dataset, "/etc/world.csv");
-	cr_assert_eq(document->location_count, 2);
-	cr_assert_str_eq(document->locations[1], "DE");
-	cr_assert_str_eq(document->jurisdictions[0], "FR");
-	cr_assert_str_eq(document->denied_operators[0], "Example Inc");
+	cr_assert_str_eq(document->fence.source.dataset, "/etc/world.csv");
+	cr_assert_eq(document->fence.source.location_count, 2);
+	cr_assert_str_eq(document->fence.source.locations[1], "DE");
+	cr_assert_str_eq(document->fence.source.jurisdictions[0], "FR");
+	cr_assert_str_eq(document->fence.source.denied_operators[0], "Example Inc");
 	cr_assert_eq(document->peer_count, 2);
 	cr_assert_eq(document->peers[0].keys_port, PONT_TCP_PORT_KEYS);
 	cr_assert_eq(document->peers[1].keys_port, 5000);

@@ -63,7 +63,8 @@ Test(report_state, of_the_appliance_names_problems)
 		" true, 'problem': null, 'ports': [{'number': 0, 'name': 'lan0', 'role': 'access', 'mac': 'M', 'mtu': "
 		"9000,"
 		" 'queues': 1, 'ifindex': 3, 'bifurcated': true}]}, 'peers': [], 'tenants': 2,"
-		" 'fence': {'policy_revision': 5, 'dataset': '/d', 'prefixes': {'ipv4': 4, 'ipv6': 6}, 'denied_peers':"
+		" 'fence': {'policy_revision': 5, 'bundle': {'version': 7}, 'prefixes': {'ipv4': 4, 'ipv6': 6}, "
+		"'denied_peers':"
 		" ['par9']}}");
 	static const char expected[] =
 		"site        par1 (192.0.2.1)\n"
@@ -71,7 +72,7 @@ Test(report_state, of_the_appliance_names_problems)
 		"revision    3, not in force\n"
 		"  problem   gone (at /fence/dataset)\n"
 		"dataplane   connected, version 1, pid 9, 1 worker, in force, takes keys by hand\n"
-		"fence       policy 5, 4 IPv4 and 6 IPv6 prefixes, /d\n"
+		"fence       policy 5, 4 IPv4 and 6 IPv6 prefixes, bundle version 7\n"
 		"  blocked   par9\n"
 		"tenants     2\n"
 		"\n"

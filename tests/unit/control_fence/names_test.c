@@ -12,7 +12,7 @@ Test(names, of_verdicts_and_places_are_total)
 		cr_expect_not_null(fence_verdict_name(i));
 		named += strcmp(fence_verdict_name(i), "unknown") != 0;
 	}
-	cr_expect_eq(named, 9);
+	cr_expect_eq(named, 11);
 	cr_expect_str_eq(fence_verdict_name(PONT_VERDICT_DENY_UNLISTED), "deny_unlisted");
 	for (i = 0; i < PONT_PLACE_COUNT; i++)
 		cr_expect_str_neq(fence_place_name(i), "unknown");

@@ -112,7 +112,7 @@ struct explain_case {
 };
 
 static const char lines[] = "0.0.0.0/0,FR,Default,FR\n"
-			    "10.0.0.0/8,US,Denied,US\n"
+			    "10.0.0.0/8,US,Other,US\n"
 			    "10.1.0.0/16,FR,Hyperscaler,US\n"
 			    "10.1.1.0/24,FR,Denied,FR\n"
 			    "10.1.1.1/32,DE,\"Good, \"\"really\"\"\",LU\n"
@@ -122,19 +122,21 @@ static const char lines[] = "0.0.0.0/0,FR,Default,FR\n"
 			    "2001:db8:ffff:ffff:ffff:ffff:ffff:ffff/128,FR,Last,US\n";
 
 static const struct explain_case explain_cases[] = {
-	{"1.2.3.4", PONT_VERDICT_ALLOW, "allowed", "0.0.0.0", "is allowed: 0.0.0.0/0, line 2", 0, 2},
-	{"10.255.0.1", PONT_VERDICT_DENY, "location", "10.0.0.0", "for its location US: 10.0.0.0/8", 8, 3},
-	{"10.1.0.1", PONT_VERDICT_DENY, "jurisdiction", "10.1.0.0", "for its jurisdiction US", 16, 4},
-	{"10.1.1.0", PONT_VERDICT_DENY, "operator", "10.1.1.0", "for its operator: 10.1.1.0/24", 24, 5},
+	{"1.2.3.4", PONT_VERDICT_ALLOW, "allowed", "0.0.0.0",
+		"is allowed: located in FR, controlled from FR; 0.0.0.0/0, line 2", 0, 2},
+	{"10.255.0.1", PONT_VERDICT_DENY, "location", "10.0.0.0", "is denied: located in US; 10.0.0.0/8", 8, 3},
+	{"10.1.0.1", PONT_VERDICT_DENY, "jurisdiction", "10.1.0.0", "is denied: controlled from US; 10.1.0.0/16", 16,
+		4},
+	{"10.1.1.0", PONT_VERDICT_DENY, "operator", "10.1.1.0", "is denied: operator denied; 10.1.1.0/24", 24, 5},
 	{"10.1.1.1", PONT_VERDICT_ALLOW, "allowed", "10.1.1.1", "operator Good, \"really\"", 32, 6},
 	{"::ffff:10.1.1.1", PONT_VERDICT_ALLOW, "allowed", "10.1.1.1", "is allowed", 32, 6},
 	{"10.1.1.2", PONT_VERDICT_DENY, "operator", "10.1.1.2", "operator A, \"B\"", 32, 7},
 	{"2001:db8::1", PONT_VERDICT_ALLOW, "allowed", "2001:db8::", "2001:db8::/32, line 8", 32, 8},
 	{"2001:db8::", PONT_VERDICT_ALLOW, "allowed", "2001:db8::", "operator unknown", 128, 9},
 	{"2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", PONT_VERDICT_DENY, "jurisdiction",
-		"2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", "for its jurisdiction US", 128, 10},
-	{"2001:db9::", PONT_VERDICT_DENY_UNLISTED, "unlisted", NULL, "no prefix of the dataset contains it", 0, 0},
-	{"::", PONT_VERDICT_DENY_UNLISTED, "unlisted", NULL, "no prefix", 0, 0},
+		"2001:db8:ffff:ffff:ffff:ffff:ffff:ffff", "controlled from US", 128, 10},
+	{"2001:db9::", PONT_VERDICT_DENY_UNLISTED, "unlisted", NULL, "no source contains it", 0, 0},
+	{"::", PONT_VERDICT_DENY_UNLISTED, "unlisted", NULL, "no source", 0, 0},
 	{"127.0.0.1", PONT_VERDICT_LOOPBACK, "loopback", NULL, "does not leave the machine", 0, 0},
 	{"::1", PONT_VERDICT_LOOPBACK, "loopback", NULL, "does not leave the machine", 0, 0},
 	{"239.1.1.1", PONT_VERDICT_DENY_MULTICAST, "multicast", NULL, "group address", 0, 0},

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
-#include "control/fence/dataset.h"
+#include "control/fence/source.h"
 
 #include <criterion/criterion.h>
 #include <string.h>
@@ -69,7 +69,7 @@ static const struct bad_case bad_cases[] = {
 	{HEADER "10.0.0.0/8,FR,A,FR\n10.0.0.0/8x,FR,A,FR", 0, 3, "expected 0 to 32"},
 };
 
-Test(dataset, refuses_what_is_malformed_and_names_file_and_line)
+Test(source, refuses_what_is_malformed_and_names_file_and_line)
 {
 	size_t i;
 
@@ -77,42 +77,47 @@ Test(dataset, refuses_what_is_malformed_and_names_file_and_line)
 		const struct bad_case *test = &bad_cases[i];
 		const char *path = scratch_file(test->text, test->size ? test->size : strlen(test->text));
 		struct error error = {0};
-		struct dataset dataset;
+		struct source source;
 		char place[128];
 
-		cr_expect_eq(dataset_read(path, &dataset, &error), -1, "case %zu was accepted: %s", i, test->text);
+		cr_expect_eq(source_read(&source, SOURCE_LABELS, path, "/fence/dataset", &error), -1,
+			"case %zu was accepted: %s", i, test->text);
 		(void)snprintf(place, sizeof(place), "%s:%u: ", path, test->line);
 		cr_expect_eq(strncmp(error.text, place, strlen(place)), 0, "case %zu says \"%s\"", i, error.text);
 		cr_expect_not_null(strstr(error.text, test->says), "case %zu says \"%s\"", i, error.text);
-		cr_expect_null(dataset.ipv4);
-		cr_expect_null(dataset.labels);
+		cr_expect_null(source.ranges[0].bounds);
+		cr_expect_null(source.facts);
 	}
 }
 
-Test(dataset, refuses_a_line_or_an_operator_that_is_too_long)
+Test(source, refuses_a_line_or_an_operator_that_is_too_long)
 {
-	char text[sizeof(HEADER) + 2 * DATASET_LINE_MAX];
+	char text[sizeof(HEADER) + 2 * LINES_LINE_MAX];
 	struct error error = {0};
-	struct dataset dataset;
+	struct source source;
 	size_t length;
 
 	strcpy(text, HEADER "10.0.0.0/8,FR,");
 	length = strlen(text);
-	memset(text + length, 'a', DATASET_OPERATOR_MAX);
-	strcpy(text + length + DATASET_OPERATOR_MAX, ",FR\n");
-	cr_assert_eq(dataset_read(scratch_file(text, strlen(text)), &dataset, &error), 0, "%s", error.text);
-	dataset_free(&dataset);
-	strcpy(text + length + DATASET_OPERATOR_MAX, "a,FR\n");
-	cr_assert_eq(dataset_read(scratch_file(text, strlen(text)), &dataset, &error), -1);
-	cr_expect_not_null(strstr(error.text, ":2: operator is longer than 127 bytes"), "%s", error.text);
+	memset(text + length, 'a', LINES_OPERATOR_MAX);
+	strcpy(text + length + LINES_OPERATOR_MAX, ",FR\n");
+	cr_assert_eq(source_read(&source, SOURCE_LABELS, scratch_file(text, strlen(text)), "/fence/dataset", &error), 0,
+		"%s", error.text);
+	source_free(&source);
+	strcpy(text + length + LINES_OPERATOR_MAX, "a,FR\n");
+	cr_assert_eq(
+		source_read(&source, SOURCE_LABELS, scratch_file(text, strlen(text)), "/fence/dataset", &error), -1);
+	cr_expect_not_null(strstr(error.text, ":2: operator is longer than 255 bytes"), "%s", error.text);
 	strcpy(text, HEADER "#");
-	memset(text + sizeof(HEADER), 'a', DATASET_LINE_MAX);
-	text[sizeof(HEADER) + DATASET_LINE_MAX] = '\0';
-	cr_assert_eq(dataset_read(scratch_file(text, strlen(text)), &dataset, &error), -1);
+	memset(text + sizeof(HEADER), 'a', LINES_LINE_MAX);
+	text[sizeof(HEADER) + LINES_LINE_MAX] = '\0';
+	cr_assert_eq(
+		source_read(&source, SOURCE_LABELS, scratch_file(text, strlen(text)), "/fence/dataset", &error), -1);
 	cr_expect_not_null(strstr(error.text, ":2: line is longer than 1024 bytes"), "%s", error.text);
-	text[sizeof(HEADER) + DATASET_LINE_MAX - 1] = '\0';
-	cr_assert_eq(dataset_read(scratch_file(text, strlen(text)), &dataset, &error), 0, "%s", error.text);
-	dataset_free(&dataset);
+	text[sizeof(HEADER) + LINES_LINE_MAX - 1] = '\0';
+	cr_assert_eq(source_read(&source, SOURCE_LABELS, scratch_file(text, strlen(text)), "/fence/dataset", &error), 0,
+		"%s", error.text);
+	source_free(&source);
 }
 
 struct good_case {
@@ -137,72 +142,79 @@ static const struct good_case good_cases[] = {
 	{HEADER "10.0.0.0/8,FR,Opérateur €,FR\n", 1, 0, 1},
 };
 
-Test(dataset, reads_what_is_well_formed)
+Test(source, reads_what_is_well_formed)
 {
 	size_t i;
 
 	for (i = 0; i < sizeof(good_cases) / sizeof(good_cases[0]); i++) {
 		const struct good_case *test = &good_cases[i];
 		struct error error = {0};
-		struct dataset dataset;
-		int result = dataset_read(scratch_file(test->text, strlen(test->text)), &dataset, &error);
+		struct source source;
+		int result = source_read(
+			&source, SOURCE_LABELS, scratch_file(test->text, strlen(test->text)), "/fence/dataset", &error);
 
 		cr_expect_eq(result, 0, "case %zu: %s", i, error.text);
-		cr_expect_eq(dataset.ipv4_count, test->ipv4, "case %zu", i);
-		cr_expect_eq(dataset.ipv6_count, test->ipv6, "case %zu", i);
-		cr_expect_eq(dataset.label_count, test->labels, "case %zu: %zu labels", i, dataset.label_count);
-		dataset_free(&dataset);
+		cr_expect_eq(source.ranges[0].count, test->ipv4, "case %zu", i);
+		cr_expect_eq(source.ranges[1].count, test->ipv6, "case %zu", i);
+		cr_expect_eq(source.fact_count, test->labels, "case %zu: %zu labels", i, source.fact_count);
+		source_free(&source);
 	}
 }
 
-Test(dataset, sorts_prefixes_by_address_and_shorter_ones_first)
+Test(source, sorts_prefixes_by_address_and_shorter_ones_first)
 {
-	static const char text[] = HEADER "10.0.0.0/9,FR,A,FR\n9.0.0.0/32,FR,A,FR\n10.0.0.0/7,FR,A,FR\n"
+	static const char text[] = HEADER "10.0.0.0/9,FR,A,FR\n9.0.0.0/31,FR,A,FR\n10.0.0.0/7,FR,A,FR\n"
 					  "10.0.0.0/8,FR,A,FR\n0.0.0.0/0,FR,A,FR\n";
-	static const uint8_t lengths[] = {0, 32, 7, 8, 9};
+	static const uint8_t lengths[] = {0, 31, 7, 8, 9};
 	struct error error = {0};
-	struct dataset dataset;
+	struct source source;
 	size_t i;
 
-	cr_assert_eq(dataset_read(scratch_file(text, strlen(text)), &dataset, &error), 0, "%s", error.text);
-	cr_assert_eq(dataset.ipv4_count, 5);
-	for (i = 0; i < 5; i++)
-		cr_expect_eq(dataset.ipv4[i].length, lengths[i], "prefix %zu", i);
-	dataset_free(&dataset);
+	cr_assert_eq(source_read(&source, SOURCE_LABELS, scratch_file(text, strlen(text)), "/fence/dataset", &error), 0,
+		"%s", error.text);
+	cr_assert_eq(source.ranges[0].count, 5);
+	for (i = 0; i < 5; i++) {
+		const struct source_range range = source_range(&source.ranges[0], i);
+
+		cr_expect(range.last - range.first == UINT32_MAX >> lengths[i], "prefix %zu", i);
+	}
+	source_free(&source);
 }
 
-Test(dataset, keeps_fields_as_they_are_meant)
+Test(source, keeps_fields_as_they_are_meant)
 {
+	struct source_range range;
 	static const char text[] = "# one\n\n" HEADER "2001:db8:8000::/33,DE,\"A, \"\"B\"\"\",US\r\n";
 	struct error error = {0};
-	struct dataset dataset;
+	struct source source;
 
-	cr_assert_eq(dataset_read(scratch_file(text, strlen(text)), &dataset, &error), 0, "%s", error.text);
-	cr_expect_str_eq(dataset.labels[0].operator_name, "A, \"B\"");
-	cr_expect_str_eq(dataset.labels[0].location, "DE");
-	cr_expect_str_eq(dataset.labels[0].jurisdiction, "US");
-	cr_expect_eq(dataset.ipv6[0].high, UINT64_C(0x20010db880000000));
-	cr_expect_eq(dataset.ipv6[0].low, 0);
-	cr_expect_eq(dataset.ipv6[0].length, 33);
-	cr_expect_eq(dataset.ipv6[0].line, 4);
-	dataset_free(&dataset);
+	cr_assert_eq(source_read(&source, SOURCE_LABELS, scratch_file(text, strlen(text)), "/fence/dataset", &error), 0,
+		"%s", error.text);
+	cr_expect_str_eq(source.facts[0].operator_name, "A, \"B\"");
+	cr_expect_str_eq(source.facts[0].location, "DE");
+	cr_expect_str_eq(source.facts[0].jurisdiction, "US");
+	range = source_range(&source.ranges[1], 0);
+	cr_expect(range.first == fence_address_of(UINT64_C(0x20010db880000000), 0));
+	cr_expect(range.last == fence_address_of(UINT64_C(0x20010db8ffffffff), UINT64_MAX));
+	cr_expect_eq(range.line, 4);
+	source_free(&source);
 }
 
-Test(dataset, refuses_what_is_no_regular_file)
+Test(source, refuses_what_is_no_regular_file)
 {
 	char fifo[64];
 	struct error error = {0};
-	struct dataset dataset;
+	struct source source;
 
-	cr_expect_eq(dataset_read("/nonexistent/file.csv", &dataset, &error), -1);
+	cr_expect_eq(source_read(&source, SOURCE_LABELS, "/nonexistent/file.csv", "/fence/dataset", &error), -1);
 	cr_expect_eq(error.code, ENOENT);
 	cr_expect_not_null(strstr(error.text, "/nonexistent/file.csv"));
 	cr_expect_str_eq(error.pointer, "/fence/dataset");
-	cr_expect_eq(dataset_read("/tmp", &dataset, &error), -1);
+	cr_expect_eq(source_read(&source, SOURCE_LABELS, "/tmp", "/fence/dataset", &error), -1);
 	cr_expect_not_null(strstr(error.text, "not a regular file"), "%s", error.text);
 	(void)snprintf(fifo, sizeof(fifo), "/tmp/pont-fifo-%d", (int)getpid());
 	cr_assert_eq(mkfifo(fifo, 0600), 0);
-	cr_expect_eq(dataset_read(fifo, &dataset, &error), -1);
+	cr_expect_eq(source_read(&source, SOURCE_LABELS, fifo, "/fence/dataset", &error), -1);
 	(void)unlink(fifo);
 	cr_expect_not_null(strstr(error.text, "not a regular file"), "%s", error.text);
 }
