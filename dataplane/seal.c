@@ -59,6 +59,9 @@ static inline void encrypt(struct worker *worker, const struct packet *packet, c
 	uint8_t *text = esp_of(packet) + OUTER_ESP_SIZE;
 	struct gcm_context_data context;
 
+#ifdef PONT_NONCE_CENSUS
+	census_note(&packet->edge->sa->census, input->nonce);
+#endif
 	IMB_AES256_GCM_ENC(worker->gcm, &packet->edge->sa->key, &context, text, text, packet->length, input->nonce,
 		input->aad, GCM_AAD_SIZE, text + packet->length, PONT_ESP_ICV_SIZE);
 	if (unlikely(packet->edge->ip_size == sizeof(struct rte_ipv6_hdr)))

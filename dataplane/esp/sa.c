@@ -69,6 +69,9 @@ void sa_out_init(struct sa_out *sa, const struct pont_link_sa_out *message, uint
 	sa->worker = message->worker;
 	sa->tenant = tenant;
 	IMB_AES256_GCM_PRE(manager, message->key, &sa->key);
+#ifdef PONT_NONCE_CENSUS
+	census_begin(&sa->census, message->key, manager);
+#endif
 }
 
 void sa_in_init(

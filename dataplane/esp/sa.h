@@ -17,6 +17,9 @@
 #include <rte_common.h>
 #include <rte_prefetch.h>
 
+#ifdef PONT_NONCE_CENSUS
+#include "dataplane/esp/census.h"
+#endif
 #include "dataplane/esp/gcm.h"
 #include "dataplane/esp/replay.h"
 #include "dataplane/packet.h"
@@ -47,6 +50,9 @@ struct sa_out {
 	uint16_t tenant;
 	struct gcm_key_data key __rte_cache_aligned;
 	struct sa_life life;
+#ifdef PONT_NONCE_CENSUS
+	struct census census;
+#endif
 } __rte_cache_aligned;
 
 /* Inbound: one slot of the array that SPIs index. Written as above. */
