@@ -11,6 +11,7 @@
 #include "control/link/link.h"
 #include "control/methods/values.h"
 #include "control/push.h"
+#include "control/revocation.h"
 
 /* Between two summaries of what became of the SAs, in the audit log. */
 enum { SA_SUMMARY_S = 60 };
@@ -19,6 +20,13 @@ _Static_assert((int)CONTROL_SA_STEPS == (int)KEYS_SESSION_STARTED, "steps of SAs
 _Static_assert((int)DOCUMENT_KEY_SIZE == (int)KEYS_PUBLIC_SIZE && (int)DOCUMENT_KEY_SIZE == (int)KEYS_PSK_SIZE,
 	"one size of keys");
 
+static bool is_revoked(const struct control *control, uint32_t vni, const struct document_peer *peer)
+{
+	const struct revoked what = {.vni = vni, .public_key = peer != NULL ? peer->public_key : NULL};
+
+	return revocation_covers(control->revocation, &what);
+}
+
 static bool has_peer(const struct document *document, const struct document_peer *peer)
 {
 	const struct document_peer *same = document_peer_by_number(document, peer->number);
@@ -26,14 +34,14 @@ static bool has_peer(const struct document *document, const struct document_peer
 	return same != NULL && memcmp(same->public_key, peer->public_key, DOCUMENT_KEY_SIZE) == 0;
 }
 
-static void fill_peers(
-	const struct document *document, const struct document *only, struct keys_peer_config *peers, size_t *count)
+static void fill_peers(const struct control *control, const struct document *document, const struct document *only,
+	struct keys_peer_config *peers, size_t *count)
 {
 	for (size_t i = 0; i < document->peer_count; i++) {
 		const struct document_peer *peer = &document->peers[i];
 		struct keys_peer_config *config = &peers[*count];
 
-		if (only != NULL && !has_peer(only, peer))
+		if ((only != NULL && !has_peer(only, peer)) || is_revoked(control, 0, peer))
 			continue;
 		*config = (struct keys_peer_config){.peer = peer->number,
 			.name = peer->name,
@@ -46,20 +54,21 @@ static void fill_peers(
 }
 
 /* numbers: room for the peers of all tenants. */
-static void fill_tenants(const struct document *document, const struct document *only,
+static void fill_tenants(const struct control *control, const struct document *document, const struct document *only,
 	struct keys_tenant_config *tenants, size_t *count, uint16_t *numbers)
 {
 	for (size_t i = 0; i < document->tenant_count; i++) {
 		const struct document_tenant *tenant = &document->tenants[i];
 		struct keys_tenant_config *config = &tenants[*count];
 
-		if (only != NULL && document_tenant_by_vni(only, tenant->vni) == NULL)
+		if ((only != NULL && document_tenant_by_vni(only, tenant->vni) == NULL) ||
+			is_revoked(control, tenant->vni, NULL))
 			continue;
 		*config = (struct keys_tenant_config){.vni = tenant->vni, .psk = tenant->psk, .peers = numbers};
 		for (size_t j = 0; j < tenant->peer_count; j++) {
 			const struct document_peer *peer = &document->peers[tenant->peers[j]];
 
-			if (only == NULL || has_peer(only, peer))
+			if ((only == NULL || has_peer(only, peer)) && !is_revoked(control, tenant->vni, peer))
 				numbers[config->peer_count++] = peer->number;
 		}
 		numbers += config->peer_count;
@@ -119,7 +128,8 @@ int agreement_apply(
 	peers = calloc(document->peer_count + 1, sizeof(*peers));
 	tenants = calloc(document->tenant_count + 1, sizeof(*tenants));
 	numbers = calloc(number_count + 1, sizeof(*numbers));
-	config = (struct keys_config){.site_name = document->site,
+	config = (struct keys_config){.revoking = control->revoking,
+		.site_name = document->site,
 		.vtep = {document->vtep[0], document->vtep[1]},
 		.port = document->keys_port,
 		.peers = peers,
@@ -131,8 +141,8 @@ int agreement_apply(
 	if (peers == NULL || tenants == NULL || numbers == NULL) {
 		(void)error_set(error, ENOMEM, NULL, "out of memory");
 	} else {
-		fill_peers(document, only, peers, &config.peer_count);
-		fill_tenants(document, only, tenants, &config.tenant_count, numbers);
+		fill_peers(control, document, only, peers, &config.peer_count);
+		fill_tenants(control, document, only, tenants, &config.tenant_count, numbers);
 		result = keys_configure(control->keys, &config, error);
 	}
 	free(peers);

@@ -19,6 +19,7 @@
 #include "control/netlink/mirror.h"
 #include "control/policy.h"
 #include "control/push.h"
+#include "control/revocation.h"
 #include "control/shadow.h"
 
 /* A configuration on its way. */
@@ -331,9 +332,12 @@ static void audit_policy(struct control *control, const char *reason)
 /* The candidate is in force: it takes the place of what was. */
 static void adopt(struct control *control, struct candidate *candidate)
 {
+	struct error ignored;
+
 	document_free(control->document);
 	control->document = candidate->document;
 	candidate->document = NULL;
+	(void)revocation_strip(control->revocation, control->document, &ignored);
 	if (candidate->fresh) {
 		lock_forget_policy(control);
 		fence_policy_free(control->policy);
@@ -762,7 +766,8 @@ static int restore_document(struct control *control, struct error *error)
 	if (document == NULL)
 		*error = problems.list[0];
 	if (document != NULL &&
-		document_number_peers(document, NULL, json_object_get(record, "peer_numbers"), error) == 0)
+		document_number_peers(document, NULL, json_object_get(record, "peer_numbers"), error) == 0 &&
+		revocation_strip(control->revocation, document, error) == 0)
 		control->document = document;
 	else
 		document_free(document);

@@ -23,6 +23,7 @@
 #include "control/netlink/mirror.h"
 #include "control/policy.h"
 #include "control/push.h"
+#include "control/revocation.h"
 #include "control/rpc/server.h"
 #include "control/rpc/socket.h"
 #include "control/shadow.h"
@@ -187,6 +188,9 @@ static int start_parts(struct control *control, struct error *error)
 	control->revisions = revisions_open(options->state, error);
 	if (control->revisions == NULL)
 		return -1;
+	control->revocation = revocation_open(options->state, error);
+	if (control->revocation == NULL)
+		return -1;
 	control->audit = audit_open(options->audit, AUDIT_FILE_MAX, error);
 	if (control->audit == NULL)
 		return -1;
@@ -300,6 +304,7 @@ void control_stop(struct control *control)
 	free(control->followed);
 	events_free(control->events);
 	audit_close(control->audit);
+	revocation_close(control->revocation);
 	revisions_close(control->revisions);
 	guarded_socket_release(control->socket);
 	if (control->sync != NULL)

@@ -31,6 +31,7 @@ struct keys;
 struct link;
 struct mirror;
 struct revisions;
+struct revocation;
 struct rpc_server;
 struct schema;
 
@@ -70,6 +71,8 @@ struct control {
 	struct event_base *base;
 	struct guarded_socket *socket;
 	struct revisions *revisions;
+	struct revocation *revocation;
+	bool revoking; /* what key agreement loses now is lost by keys.revoke */
 	struct audit *audit;
 	struct events *events;
 	struct fence *fence;

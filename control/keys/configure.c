@@ -333,7 +333,7 @@ static void remove_peer(struct keys *keys, struct peer *peer)
 		session_set_stranger(session, !session->up);
 	}
 	for (size_t i = 0; i < peer->member_count; i++)
-		offers_drop_member(peer, peer->members[i], KEYS_BY_CONFIGURATION);
+		offers_drop_member(peer, peer->members[i], keys->leaving);
 	peer_free(peer);
 }
 
@@ -360,7 +360,7 @@ static void withdraw_members(struct peer *peer, const struct peer_plan *peer_pla
 			continue;
 		if (vnis)
 			vnis[count++] = member->vni;
-		offers_drop_member(peer, member, KEYS_BY_CONFIGURATION);
+		offers_drop_member(peer, member, peer->keys->leaving);
 		free(member);
 	}
 	if (peer->session && vnis)
@@ -485,6 +485,7 @@ int keys_configure(struct keys *keys, const struct keys_config *config, struct e
 	}
 	(void)snprintf(keys->site_name, sizeof(keys->site_name), "%s", config->site_name);
 	memcpy(keys->vtep, config->vtep, sizeof(keys->vtep));
+	keys->leaving = config->revoking ? KEYS_BY_REVOCATION : KEYS_BY_CONFIGURATION;
 	take_listeners(keys, &plan);
 	take_peers(keys, &plan);
 	tenants_free(&keys->tenants);

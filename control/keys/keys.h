@@ -59,6 +59,7 @@ struct keys_config {
 	const struct keys_tenant_config *tenants;
 	size_t tenant_count;
 	struct keys_lifetimes lifetimes;
+	bool revoking; /* what this configuration takes away was revoked: the reason in events */
 };
 
 /*

@@ -138,7 +138,8 @@ struct keys {
 	bool changed;         /* news about the dataplane came during such a callback: */
 	bool changed_present; /* it is there, with changed_facts */
 	bool members_changed;
-	bool due; /* some SA is */
+	enum keys_reason leaving; /* why members go while a configuration is taken over */
+	bool due;                 /* some SA is */
 	char site_name[PONT_NAME_SIZE];
 	struct pont_address vtep[2];
 	struct listener *listener[2];

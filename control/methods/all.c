@@ -8,6 +8,7 @@ const struct rpc_method *const methods_all[] = {
 	methods_peers,
 	methods_tenants,
 	methods_sas,
+	methods_keys,
 	methods_fdb,
 	methods_stats,
 	methods_fence,

@@ -13,6 +13,7 @@ extern const struct rpc_method methods_state[];
 extern const struct rpc_method methods_peers[];
 extern const struct rpc_method methods_tenants[];
 extern const struct rpc_method methods_sas[];
+extern const struct rpc_method methods_keys[];
 extern const struct rpc_method methods_fdb[];
 extern const struct rpc_method methods_stats[];
 extern const struct rpc_method methods_fence[];

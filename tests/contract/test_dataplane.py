@@ -276,6 +276,103 @@ def test_peer_that_a_reload_denies_is_cut_off(pair):
     agree(pair)
 
 
+# --- revocation ---
+
+
+def test_revoked_tenant_has_no_keys_until_it_is_reinstated(pair):
+    agree(pair)
+    before = sas(pair[0])
+    answer = pair[0].call("keys.revoke", tenant="hopital")
+    assert answer["sas_in"] >= 1 and answer["sas_out"] == 1 and answer["dataplane"] and answer["ms"] > 0
+    # Gone before the answer, here; and there, as soon as the peer has heard it.
+    assert set(sas(pair[0])) == {("in", 200), ("out", 200)}
+    agree(pair, {("in", 200), ("out", 200)})
+    assert sas(pair[0])["in", 200] == before["in", 200], "the other tenant was not disturbed"
+    pair[0].eventually(lambda: members(pair[0]) == {"ministere"}, "the members")
+    assert [entry["tenant"] for entry in pair[0].call("keys.revoked")["revoked"]] == ["hopital"]
+    # Neither a commit nor a restart brings it back.
+    pair[0].call("config.commit", config=dict(pair[0].good, keys={"session_lifetime_seconds": 3000}))
+    assert pair[0].stop() == 0
+    pair[0].start()
+    pair[0].eventually(lambda: in_force(pair[0]), "a replay")
+    pair[0].eventually(lambda: pair[0].call("peers.list")["peers"][0]["session"] == "up", "a session")
+    agree(pair, {("in", 200), ("out", 200)})
+    pair[0].call("keys.reinstate", tenant="hopital")
+    agree(pair)
+    assert not before["in", 100] & sas(pair[0])["in", 100]
+    assert pair[0].call("keys.revoked") == {"revoked": []}
+
+
+def test_revoked_peer_has_no_session_and_no_keys(pair):
+    agree(pair)
+    answer = pair[0].call("keys.revoke", peer="par2")
+    assert answer["sas_in"] >= 2 and answer["sas_out"] == 2 and answer["sessions"] == 1
+    assert pair[0].call("sas.list")["sas"] == []
+    assert pair[0].call("peers.list")["peers"][0]["session"] == "down"
+    pair[1].eventually(lambda: pair[1].call("peers.list")["peers"][0]["session"] != "up", "the end of the session")
+    assert pair[0].call("keys.reinstate", peer="par2") == {"tenant": None, "peer": "par2"}
+    agree(pair)
+
+
+def test_tenant_is_revoked_at_one_peer(pair):
+    agree(pair)
+    pair[0].call("keys.revoke", tenant="hopital", peer="par2")
+    agree(pair, {("in", 200), ("out", 200)})
+    for wrong in ({"tenant": "hopital"}, {"peer": "par2"}):
+        with pytest.raises(Failed) as failure:
+            pair[0].call("keys.reinstate", **wrong)
+        assert failure.value.code == -32006
+    pair[0].call("keys.reinstate", tenant="hopital", peer="par2")
+    agree(pair)
+
+
+def test_revocation_names_what_there_is(pair):
+    for wrong, code in (({}, -32602), ({"tenant": "nobody"}, -32006), ({"peer": "par9"}, -32006)):
+        with pytest.raises(Failed) as failure:
+            pair[0].call("keys.revoke", **wrong)
+        assert failure.value.code == code
+
+
+def test_damaged_record_of_revocations_is_not_taken_for_none(site):
+    site.start()
+    assert site.stop() == 0
+    path = os.path.join(site.state, "revoked.json")
+    for text in ("", "{}", "[{}]", '[{"vni": null, "peer": null}]', '[{"vni": "100", "peer": null}]'):
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(text)
+        done = site.run()
+        assert done.returncode != 0 and "revoked.json: is damaged" in done.stderr, text
+
+
+def test_renewal_replaces_sas_in_the_same_session(pair):
+    agree(pair)
+    before, handshakes = sas(pair[0]), pair[0].call("peers.list")["peers"][0]["handshakes"]
+    assert pair[0].call("keys.renew", tenant="hopital")["sas_out"] == 1
+    pair[0].eventually(lambda: set(sas(pair[0])) == ALL and not before["in", 100] & sas(pair[0])["in", 100]
+                       and not before["out", 100] & sas(pair[0])["out", 100], "fresh SAs")
+    agree(pair)
+    assert sas(pair[0])["in", 200] == before["in", 200]
+    assert pair[0].call("peers.list")["peers"][0]["handshakes"] == handshakes
+
+
+def test_configured_lifetimes_are_kept(pair):
+    """Seconds of life: SAs and sessions go on being replaced."""
+    agree(pair)
+    short = {"sa_lifetime": {"seconds": 2}, "session_lifetime_seconds": 3}
+    pair[0].call("config.commit", config=dict(pair[0].good, keys=short))
+    seen = set()
+
+    def replaced():
+        found = sas(pair[0])
+        seen.update(spi for spis in found.values() for spi in spis)
+        return len(seen) > 20 and pair[0].call("peers.list")["peers"][0]["handshakes"] > 3
+
+    pair[0].eventually(replaced, "SAs and sessions replaced", 60)
+    with pytest.raises(Failed) as failure:
+        pair[0].call("config.commit", config=dict(pair[0].good, keys={"sa_lifetime": {"seconds": 3601}}))
+    assert failure.value.code == -32002
+
+
 # --- keys by hand, in builds that have them ---
 
 

@@ -218,6 +218,39 @@ Test(rollover, takes_members_over_with_the_sas_of_an_earlier_process)
 	WAIT_FOR(!keys_is_member(par1->keys, 100, 2));
 }
 
+Test(rollover, leaves_nothing_of_a_tenant_that_is_revoked)
+{
+	uint32_t kept;
+
+	for (unsigned int i = 0; i < 2; i++)
+		site_add_tenant(&sites[i], 200, NULL, BOTH);
+	start_two();
+	WAIT_FOR(sites_carry(par1, par2, 200) && all_accepted(par1) && all_accepted(par2));
+	/* With one that drains: it has to go as well. */
+	site_notice(par1, IN, 100, 2, 0, PONT_SA_BY_TIME, false);
+	WAIT_FOR(site_count(par1, IN, 100, 2) == 2);
+	kept = site_find(par1, IN, 200, 2, 0)->spi;
+	breaking = true;
+	site_remove_tenant(par1, 100);
+	par1->revoking = true;
+	site_reconfigure(par1);
+	cr_assert_eq(keys_flush(par1->keys), 0);
+	cr_expect_eq(site_count(par1, IN, 100, 0), 0, "before the event loop turns");
+	cr_expect_eq(site_count(par1, OUT, 100, 0), 0);
+	cr_expect_geq(site_steps(par1, KEYS_SA_REVOKED, KEYS_BY_REVOCATION, IN), 1);
+	cr_expect_eq(site_steps(par1, KEYS_SA_REVOKED, KEYS_BY_REVOCATION, OUT), 1);
+	WAIT_FOR(site_count(par2, IN, 100, 0) == 0 && site_count(par2, OUT, 100, 0) == 0);
+	cr_expect_eq(site_find(par1, IN, 200, 2, 0)->spi, kept);
+	/* Without a dataplane that is owed, and said. */
+	site_remove_tenant(par1, 200);
+	site_reconfigure(par1);
+	keys_dataplane(par1->keys, NULL);
+	cr_expect_eq(keys_flush(par1->keys), -1);
+	keys_dataplane(par1->keys, &par1->hello);
+	cr_expect_eq(keys_flush(par1->keys), 0);
+	cr_expect_eq(site_count(par1, IN, 0, 0), 0);
+}
+
 static unsigned int most_inbound;
 
 static void note_most(void)

@@ -52,6 +52,7 @@ struct site {
 	size_t tenant_count;
 
 	struct keys_lifetimes lifetimes; /* zeros: the usual ones */
+	bool revoking;
 
 	struct keys *keys;
 	struct pont_link_hello hello;
