@@ -303,7 +303,7 @@ Case(server, refuses_what_is_not_a_message)
 	static uint8_t bytes[PONT_LINK_MESSAGE_MAX + 100];
 	struct pont_link_tenant tenant = rig_tenant(300);
 	union any message;
-	static const uint16_t unknown[] = {0, 1, PONT_LINK_HELLO, PONT_LINK_END, 63, PONT_LINK_SA_OUT_DEL + 1, 127,
+	static const uint16_t unknown[] = {0, 1, PONT_LINK_HELLO, PONT_LINK_END, 63, PONT_LINK_SHADOW_SET + 1, 127,
 		PONT_LINK_SOURCE_PORTS_GET + 1, 0xffff};
 
 	/* Cut short at every byte, and too long. */

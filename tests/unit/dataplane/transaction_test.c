@@ -147,7 +147,7 @@ static int bad_frame(int variant)
 		return say_type(PONT_LINK_HELLO);
 	case 6:
 		cr_assert_eq(begin(0, 0), 0);
-		return say_type(PONT_LINK_SA_OUT_DEL + 1);
+		return say_type(PONT_LINK_SHADOW_SET + 1);
 	case 7:
 		return say_type(PONT_LINK_TENANT_SET);
 	default:
