@@ -30,7 +30,8 @@ from threesites.lab import wait_until
 BUILD = "build"
 MESON = ()
 PHASES = ("rollover", "clock", "attack", "memory", "kills", "scale")
-SHORT = {"phases": ",".join(PHASES[:-1]), "sa_rollovers": 40, "session_rollovers": 6, "jumps": 2, "attack_seconds": 3, "kills": 3, "rate": 100}
+SHORT = {"phases": ",".join(PHASES[:-1]), "sa_rollovers": 20, "session_rollovers": 3, "jumps": 2, "attack_seconds": 2, "kills": 2,
+         "rate": 100}
 
 LIFETIMES = {"sa_lifetime": {"seconds": 3, "packets": 300}, "session_lifetime_seconds": 5}
 CAPTURE_PATIENCE_S = 1.2  # tcpdump gets its last frames within a second
