@@ -41,7 +41,7 @@ class Wire:
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
         self.socket.setsockopt(SOL_PACKET, PACKET_AUXDATA, 1)
 
-    def _next(self):
+    def take(self):
         """One frame as it was on the wire, and whether it was outgoing. The kernel had put a VLAN tag beside it."""
         frame, ancillary, _, address = self.socket.recvmsg(65535, 64)
         for level, kind, data in ancillary:
@@ -75,7 +75,7 @@ class Wire:
             left = end - time.monotonic()
             assert left > 0, f"{self.interface}: {len(frames)} of {count} frames came"
             if select.select([self.socket], [], [], left)[0]:
-                frame, outgoing = self._next()
+                frame, outgoing = self.take()
                 if not outgoing:
                     frames.append(frame)
         return frames
@@ -84,7 +84,7 @@ class Wire:
         """Whether nothing (more) comes; to be asked when the dataplane is known to have finished."""
         end = time.monotonic() + patience
         while (left := end - time.monotonic()) > 0:
-            if select.select([self.socket], [], [], left)[0] and not self._next()[1]:
+            if select.select([self.socket], [], [], left)[0] and not self.take()[1]:
                 return False
         return True
 
