@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """The lab as a whole: bring the three sites up, take them down, say how they are."""
 import contextlib
+import glob
 import itertools
 import json
 import os
@@ -36,15 +37,22 @@ class Lab:
 
     # Up
 
+    def hugepages(self):
+        """How many of 2 MiB all processes need."""
+        return len(self.sites) * (HUGEPAGES_MIB // 2 + HUGEPAGES_SPARE)
+
+    def build_network(self):
+        topology.build(self.family)
+
     def prepare(self):
         """Everything but the processes: hugepages, network, directories, identities."""
-        host.hugepages_borrow(BORROWER, len(topology.SITES) * (HUGEPAGES_MIB // 2 + HUGEPAGES_SPARE))
+        host.hugepages_borrow(BORROWER, self.hugepages())
         os.makedirs(RUN, mode=0o700)
         with open(f"{RUN}/lab.json", "w", encoding="utf-8") as file:
             json.dump({"family": self.family, "build": self.programs.build, "since": time.time()}, file)
         os.makedirs(CAPTURES, mode=0o700, exist_ok=True)
         host.bpffs_mount(f"{RUN}/bpf")
-        topology.build(self.family)
+        self.build_network()
         for site in self:
             site.prepare()
             site.generate_key()
@@ -53,7 +61,7 @@ class Lab:
         """The configuration of every site, with fresh pre-shared keys for each pair and for one of the tenants."""
         any_site = self[topology.SITES[0]]
         pair_keys, tenant_keys = {}, {}
-        for one, other in itertools.combinations(topology.SITES, 2):
+        for one, other in itertools.combinations(self.sites, 2):
             pair_keys[frozenset((one, other))] = path = f"{RUN}/{one}-{other}.psk"
             any_site.cli_text("key", "generate", path)
         tenant_keys["hopital"] = f"{RUN}/hopital.psk"
@@ -151,7 +159,7 @@ def down():
         attempt(f"namespace {name}", namespace.delete, name)
     attempt("bpffs", host.bpffs_unmount, f"{RUN}/bpf")
     attempt("cgroup", lambda: host.cgroup_remove(f"{host.cgroup_root()}/{CGROUP}"))
-    for directory in (RUN, CAPTURES, *(f"{EAL_RUN}/{topology.site_namespace(site)}" for site in topology.SITES)):
+    for directory in (RUN, CAPTURES, *glob.glob(f"{EAL_RUN}/{topology.PREFIX}*")):
         if os.path.exists(directory):
             attempt(directory, shutil.rmtree, directory)
     with contextlib.suppress(OSError):

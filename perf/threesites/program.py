@@ -36,7 +36,7 @@ def _run_quietly(words, what, report):
     report.note(f"{what}: done")
 
 
-def build(given, report, directory="build", options=()):
+def build(given, report, directory="build", options=(), targets=()):
     """The programs of a build that is there already (given), or packages and a build in a directory of the tree."""
     if given:
         programs = Programs(os.path.realpath(given))
@@ -46,7 +46,7 @@ def build(given, report, directory="build", options=()):
         path = os.path.join(TREE, directory)
         if not os.path.exists(os.path.join(path, "build.ninja")):
             _run_quietly(["meson", "setup", path, TREE, "-Dbuildtype=debugoptimized", *options], "meson setup", report)
-        _run_quietly(["ninja", "-C", path], "build", report)
+        _run_quietly(["ninja", "-C", path, *targets], "build", report)
         programs = Programs(path)
     if missing := programs.missing():
         raise host.HostError("the build lacks " + ", ".join(missing))

@@ -82,7 +82,7 @@ class Site:
             "fence": {"dataset": self.dataset, "allow": {"locations": ["FR"], "jurisdictions": ["FR"]}},
             "peers": [{"name": peer, "endpoint": topology.address(peer, self.family),
                        "public_key": public_keys[peer], "psk_file": pair_keys[frozenset((self.name, peer))]}
-                      for peer in topology.SITES if peer != self.name],
+                      for peer in public_keys if peer != self.name],
             "tenants": [{"name": name, "vni": tenant["vni"], "circuits": [{"port": tenant["port"]}],
                          **({"psk_file": tenant_keys[name]} if name in tenant_keys else {})}
                         for name, tenant in topology.TENANTS.items()],
@@ -175,6 +175,10 @@ class Site:
 
     def cli(self, *words, timeout=60):
         return json.loads(self._cli(self.cli_words(*words, as_json=True), timeout))
+
+    def cli_json_lines(self, *words, timeout=60):
+        """What a command that prints one object a line has to say."""
+        return [json.loads(line) for line in self._cli(self.cli_words(*words, as_json=True), timeout).splitlines()]
 
     def answers(self, *words):
         try:
