@@ -450,6 +450,12 @@ static bool is_record(enum pont_link_type request, const struct pont_link_header
 		return request == PONT_LINK_SAS_GET && header->length == sizeof(struct pont_link_sa_stats);
 	case PONT_LINK_FDB_ENTRY:
 		return request == PONT_LINK_FDB_GET && header->length == sizeof(struct pont_link_fdb_entry);
+	case PONT_LINK_SNAPSHOT:
+		return request == PONT_LINK_SNAPSHOT_GET && header->length == sizeof(struct pont_link_snapshot);
+	case PONT_LINK_SNAPSHOT_CIRCUIT:
+		return request == PONT_LINK_SNAPSHOT_GET && header->length == sizeof(struct pont_link_snapshot_circuit);
+	case PONT_LINK_SNAPSHOT_EDGE:
+		return request == PONT_LINK_SNAPSHOT_GET && header->length == sizeof(struct pont_link_snapshot_edge);
 	case PONT_LINK_SOURCE_PORT:
 		return request == PONT_LINK_SOURCE_PORTS_GET && header->length == sizeof(struct pont_link_source_port);
 	default:

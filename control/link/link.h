@@ -47,7 +47,9 @@ int link_commit(struct link *link, struct error *error);
 /* After a link_commit() that the dataplane refused: number of the message it named (BEGIN is 0), else UINT32_MAX. */
 uint32_t link_refused_message(const struct link *link);
 
-/* One request; visit is called for every record. request: PONT_LINK_STATS_GET, _SAS_GET, _FDB_GET. */
+/*
+ * One request; visit is called for every record. request: PONT_LINK_STATS_GET, _SAS_GET, _FDB_GET, _SNAPSHOT_GET.
+ */
 int link_query(struct link *link, enum pont_link_type request,
 	void (*visit)(void *context, const struct pont_link_header *record), void *context, struct error *error);
 

@@ -5,6 +5,7 @@ const struct rpc_method *const methods_all[] = {
 	methods_version,
 	methods_config,
 	methods_state,
+	methods_workers,
 	methods_peers,
 	methods_tenants,
 	methods_sas,

@@ -10,6 +10,7 @@ struct control;
 extern const struct rpc_method methods_version[];
 extern const struct rpc_method methods_config[];
 extern const struct rpc_method methods_state[];
+extern const struct rpc_method methods_workers[];
 extern const struct rpc_method methods_peers[];
 extern const struct rpc_method methods_tenants[];
 extern const struct rpc_method methods_sas[];

@@ -2,6 +2,7 @@
 #include "dataplane/link/records.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -233,6 +234,103 @@ static void send_shadow(struct server *server, uint64_t tag)
 	}
 }
 
+/* Which circuits and edges are in the flood list of their tenant. */
+struct flooded {
+	bool *circuit; /* [snapshot.circuit_count] */
+	bool *edge;    /* [snapshot.edge_count] */
+};
+
+static int note_flooded(const struct snapshot *snapshot, struct flooded *flooded)
+{
+	flooded->circuit = calloc(snapshot->circuit_count + 1, sizeof(bool));
+	flooded->edge = calloc(snapshot->edge_count + 1, sizeof(bool));
+	if (flooded->circuit == NULL || flooded->edge == NULL)
+		return -1;
+	for (uint32_t tenant = 1; tenant < snapshot->tenant_count; tenant++) {
+		const struct flood *flood = &snapshot->flood[tenant];
+
+		for (uint32_t i = 0; i < (uint32_t)flood->circuits + flood->edges; i++) {
+			place_t place = snapshot->flood_place[flood->first + i];
+
+			if (place & PLACE_EDGE)
+				flooded->edge[PLACE_NUMBER(place)] = true;
+			else
+				flooded->circuit[PLACE_NUMBER(place)] = true;
+		}
+	}
+	return 0;
+}
+
+/* As classify finds them: by port and VLAN. */
+static void send_snapshot_circuits(
+	struct server *server, uint64_t tag, const struct snapshot *snapshot, const struct flooded *flooded)
+{
+	const struct configuration *configuration = server->configuration;
+
+	for (unsigned int port = 0; port < configuration->plane->ports.count; port++) {
+		for (unsigned int vlan = 0; snapshot->attachment[port] != NULL && vlan <= PONT_VLAN_MAX; vlan++) {
+			const struct attachment *attachment = &snapshot->attachment[port][vlan];
+			struct pont_link_snapshot_circuit record = {
+				.tag = tag, .port = (uint16_t)port, .vlan = (uint16_t)vlan};
+
+			if (attachment->circuit == 0)
+				continue;
+			record.vni = configuration->state->tenant[attachment->tenant].vni;
+			record.flooded = flooded->circuit[attachment->circuit];
+			server_send(server, PONT_LINK_SNAPSHOT_CIRCUIT, &record, sizeof(record));
+		}
+	}
+}
+
+static void send_snapshot_edges(
+	struct server *server, uint64_t tag, const struct snapshot *snapshot, const struct flooded *flooded)
+{
+	const struct configuration *configuration = server->configuration;
+
+	for (unsigned int w = 0; w < configuration->plane->worker_count; w++) {
+		for (uint32_t i = 1; i < snapshot->edge_count; i++) {
+			const struct edge_out *edge = &snapshot->edge[w][i];
+			struct pont_link_snapshot_edge record = {.tag = tag,
+				.vni = configuration->state->tenant[edge->tenant].vni,
+				.peer = edge->peer,
+				.worker = (uint16_t)w,
+				.port = edge->port,
+				.adjacency = edge->ip_size != 0,
+				.flooded = flooded->edge[i],
+				.sa = edge->sa != NULL};
+
+			if (edge->tenant != 0)
+				server_send(server, PONT_LINK_SNAPSHOT_EDGE, &record, sizeof(record));
+		}
+	}
+}
+
+static void send_snapshot(struct server *server, uint64_t tag)
+{
+	const struct snapshot *snapshot = server->configuration->plane->snapshot;
+	struct pont_link_snapshot record = {.tag = tag};
+	struct flooded flooded = {0};
+
+	if (snapshot == NULL)
+		return;
+	record.policy_revision = snapshot->fence != NULL ? fence_table_revision(snapshot->fence) : 0;
+	if (snapshot->has_vtep4) {
+		record.vtep4.family = PONT_FAMILY_IPV4;
+		memcpy(record.vtep4.bytes, &snapshot->vtep4, sizeof(snapshot->vtep4));
+	}
+	if (snapshot->has_vtep6) {
+		record.vtep6.family = PONT_FAMILY_IPV6;
+		memcpy(record.vtep6.bytes, snapshot->vtep6, sizeof(snapshot->vtep6));
+	}
+	server_send(server, PONT_LINK_SNAPSHOT, &record, sizeof(record));
+	if (note_flooded(snapshot, &flooded) == 0) {
+		send_snapshot_circuits(server, tag, snapshot, &flooded);
+		send_snapshot_edges(server, tag, snapshot, &flooded);
+	}
+	free(flooded.circuit);
+	free(flooded.edge);
+}
+
 void records_send(struct server *server, const struct pont_link_request *request)
 {
 	struct pont_link_request end = {.tag = request->tag};
@@ -246,6 +344,9 @@ void records_send(struct server *server, const struct pont_link_request *request
 		break;
 	case PONT_LINK_SHADOW_GET:
 		send_shadow(server, request->tag);
+		break;
+	case PONT_LINK_SNAPSHOT_GET:
+		send_snapshot(server, request->tag);
 		break;
 	case PONT_LINK_SOURCE_PORTS_GET:
 		send_source_ports(server, (const struct pont_link_source_ports_get *)request);

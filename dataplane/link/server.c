@@ -162,6 +162,7 @@ static size_t length_of(uint16_t type)
 	case PONT_LINK_SAS_GET:
 	case PONT_LINK_FDB_GET:
 	case PONT_LINK_SHADOW_GET:
+	case PONT_LINK_SNAPSHOT_GET:
 		return sizeof(struct pont_link_request);
 	case PONT_LINK_SOURCE_PORTS_GET:
 		return sizeof(struct pont_link_source_ports_get);

@@ -48,9 +48,12 @@ enum pont_link_type {
 	PONT_LINK_FDB_ENTRY,    /* record, answers FDB_GET */
 	PONT_LINK_END,
 	PONT_LINK_DENIED, /* unasked, at most one per second and tenant: the fence denied packets at the WAN transmit */
-	PONT_LINK_SOURCE_PORT,  /* record, answers SOURCE_PORTS_GET */
-	PONT_LINK_SA_NOTICES,   /* unasked: SAs that are due for replacement, or have expired */
-	PONT_LINK_SHADOW_STATS, /* record, answers SHADOW_GET */
+	PONT_LINK_SOURCE_PORT,      /* record, answers SOURCE_PORTS_GET */
+	PONT_LINK_SA_NOTICES,       /* unasked: SAs that are due for replacement, or have expired */
+	PONT_LINK_SHADOW_STATS,     /* record, answers SHADOW_GET */
+	PONT_LINK_SNAPSHOT,         /* record, answers SNAPSHOT_GET */
+	PONT_LINK_SNAPSHOT_CIRCUIT, /* record, answers SNAPSHOT_GET */
+	PONT_LINK_SNAPSHOT_EDGE,    /* record, answers SNAPSHOT_GET */
 
 	/* control to dataplane: transactions */
 	PONT_LINK_BEGIN = 64,
@@ -75,6 +78,7 @@ enum pont_link_type {
 	PONT_LINK_FDB_GET,
 	PONT_LINK_SOURCE_PORTS_GET,
 	PONT_LINK_SHADOW_GET,
+	PONT_LINK_SNAPSHOT_GET,
 };
 
 /* First bytes of every message. */
@@ -291,7 +295,7 @@ struct pont_link_sa_out_del {
 	uint32_t reserved;
 };
 
-/* STATS_GET, SAS_GET, FDB_GET, SHADOW_GET and END. */
+/* STATS_GET, SAS_GET, FDB_GET, SHADOW_GET, SNAPSHOT_GET and END. */
 struct pont_link_request {
 	struct pont_link_header header;
 	uint64_t tag; /* chosen by control, repeated in every record and in END */
@@ -400,6 +404,43 @@ struct pont_link_source_port {
 	uint16_t worker;
 	uint16_t source_port; /* host byte order, PONT_UDP_SOURCE_PORT_MIN to _MAX; 0: any will do */
 	uint32_t reserved;
+};
+
+/*
+ * What the workers run, read from their snapshot and not from what it was made of, so that it can be compared with what
+ * was asked for. First one record of the whole, then one for each entry of the tables.
+ */
+struct pont_link_snapshot {
+	struct pont_link_header header;
+	uint64_t tag;
+	uint64_t policy_revision; /* of the fence at the WAN transmit, 0: none */
+	struct pont_address vtep4;
+	struct pont_address vtep6;
+};
+
+/* Frames of a port and VLAN belong to a tenant. */
+struct pont_link_snapshot_circuit {
+	struct pont_link_header header;
+	uint64_t tag;
+	uint32_t vni;
+	uint16_t port;
+	uint16_t vlan;   /* PONT_VLAN_UNTAGGED: untagged frames */
+	uint8_t flooded; /* 1: flooded frames of the tenant go there */
+	uint8_t reserved[7];
+};
+
+/* A worker's way to a tenant at a peer. */
+struct pont_link_snapshot_edge {
+	struct pont_link_header header;
+	uint64_t tag;
+	uint32_t vni;
+	uint16_t peer;
+	uint16_t worker;
+	uint16_t port;     /* WAN port; meaningless without an adjacency */
+	uint8_t adjacency; /* 1: the outer header is known */
+	uint8_t flooded;   /* 1: the tenant is a member: flooded frames go there */
+	uint8_t sa;        /* 1: there is an SA to send with */
+	uint8_t reserved[3];
 };
 
 /*

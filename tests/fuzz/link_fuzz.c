@@ -43,7 +43,8 @@ enum { HEAD = 3, MESSAGES_MAX = 200 };
 static const uint8_t types[] = {PONT_LINK_BEGIN, PONT_LINK_COMMIT, PONT_LINK_SITE_SET, PONT_LINK_FENCE_SET,
 	PONT_LINK_TENANT_SET, PONT_LINK_CIRCUIT_SET, PONT_LINK_PEER_SET, PONT_LINK_MEMBER_SET, PONT_LINK_ADJACENCY_SET,
 	PONT_LINK_SA_IN_SET, PONT_LINK_SA_IN_DEL, PONT_LINK_SA_OUT_SET, PONT_LINK_SA_OUT_DEL, PONT_LINK_STATS_GET,
-	PONT_LINK_SAS_GET, PONT_LINK_FDB_GET, PONT_LINK_SOURCE_PORTS_GET, PONT_LINK_HELLO, 0, 255};
+	PONT_LINK_SAS_GET, PONT_LINK_FDB_GET, PONT_LINK_SNAPSHOT_GET, PONT_LINK_SOURCE_PORTS_GET, PONT_LINK_HELLO, 0,
+	255};
 
 static struct rig site;
 static struct server server;
@@ -108,6 +109,7 @@ static size_t length_of(uint8_t type)
 		[PONT_LINK_STATS_GET] = sizeof(struct pont_link_request),
 		[PONT_LINK_SAS_GET] = sizeof(struct pont_link_request),
 		[PONT_LINK_FDB_GET] = sizeof(struct pont_link_request),
+		[PONT_LINK_SNAPSHOT_GET] = sizeof(struct pont_link_request),
 		[PONT_LINK_SOURCE_PORTS_GET] = sizeof(struct pont_link_source_ports_get)};
 
 	return lengths[type];
