@@ -120,6 +120,13 @@ void report_value(FILE *out, const json_t *result)
 	print_value(out, (json_t *)(uintptr_t)result, 0);
 }
 
+static const char *text_or_empty(const json_t *value)
+{
+	const char *text = json_string_value(value);
+
+	return text ? text : "";
+}
+
 void report_config(FILE *out, const json_t *result)
 {
 	const json_t *config = json_object_get(result, "config");
@@ -139,6 +146,77 @@ void report_config(FILE *out, const json_t *result)
 	free(user);
 }
 
+/* "on trial: goes back to revision 2 in 51 s"; nothing if it is not. */
+static void print_trial(FILE *out, const json_t *confirm)
+{
+	if (json_is_object(confirm))
+		(void)fprintf(out,
+			"revision %" JSON_INTEGER_FORMAT " is on trial: without `config confirm` revision "
+			"%" JSON_INTEGER_FORMAT " is put in force again in %" JSON_INTEGER_FORMAT " s\n",
+			json_integer_value(json_object_get(confirm, "revision")),
+			json_integer_value(json_object_get(confirm, "previous")),
+			(json_integer_value(json_object_get(confirm, "remaining_ms")) + 999) / 1000);
+}
+
+void report_commit(FILE *out, const json_t *result)
+{
+	const bool absent = strcmp(text_or_empty(json_object_get(result, "dataplane")), "absent") == 0;
+	const json_t *warning;
+	size_t i;
+
+	(void)fprintf(out, "revision %" JSON_INTEGER_FORMAT " %s%s\n",
+		json_integer_value(json_object_get(result, "revision")),
+		json_is_false(json_object_get(result, "changed")) ? "is in force already" : "is in force",
+		absent ? ", the dataplane will be told when it is there" : "");
+	print_trial(out, json_object_get(result, "confirm"));
+	json_array_foreach (json_object_get(result, "warnings"), i, warning) {
+		char *text = text_of(warning);
+
+		(void)fprintf(out, "warning: %s\n", text);
+		free(text);
+	}
+}
+
+static void print_side(FILE *out, char sign, const json_t *pointer, const json_t *value)
+{
+	char *place = text_safe(text_or_empty(pointer));
+	char *dump = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
+	char *text = dump ? text_safe(dump) : NULL;
+
+	if (text)
+		(void)fprintf(out, "%c %s: %s\n", sign, place, text);
+	free(text);
+	free(dump);
+	free(place);
+}
+
+void report_diff(FILE *out, const json_t *result)
+{
+	const json_t *changes = json_object_get(result, "changes"), *change;
+	size_t i;
+
+	if (json_array_size(changes) == 0)
+		(void)fputs("no difference\n", out);
+	json_array_foreach (changes, i, change) {
+		print_side(out, '-', json_object_get(change, "old_pointer"), json_object_get(change, "old"));
+		print_side(out, '+', json_object_get(change, "pointer"), json_object_get(change, "new"));
+	}
+}
+
+/* Why the revision is there; what is wrong with its record. */
+static void add_reason(struct table *table, const json_t *revision)
+{
+	const json_t *damage = json_object_get(revision, "damage"), *from = json_object_get(revision, "from");
+
+	if (damage)
+		table_value(table, damage);
+	else if (json_is_integer(from))
+		table_printf(table, "%s to %" JSON_INTEGER_FORMAT, text_or_empty(json_object_get(revision, "reason")),
+			json_integer_value(from));
+	else
+		table_value(table, json_object_get(revision, "reason"));
+}
+
 void report_history(FILE *out, const json_t *result)
 {
 	struct table *table = table_new();
@@ -149,16 +227,19 @@ void report_history(FILE *out, const json_t *result)
 	table_column(table, "TIME");
 	table_column(table, "USER");
 	table_column(table, "PID");
+	table_column(table, "REASON");
 	table_column(table, "");
 	json_array_foreach (json_object_get(result, "revisions"), i, revision) {
 		table_value(table, json_object_get(revision, "revision"));
 		table_value(table, json_object_get(revision, "time"));
 		table_value(table, report_member(revision, "who.user"));
 		table_value(table, report_member(revision, "who.pid"));
+		add_reason(table, revision);
 		table_text(table, json_is_true(json_object_get(revision, "current")) ? "current" : "");
 	}
 	table_print(table, out, 0);
 	table_free(table);
+	print_trial(out, json_object_get(result, "confirm"));
 }
 
 static bool is_empty(const json_t *value)
@@ -290,18 +371,37 @@ void report_methods(FILE *out, const json_t *result)
 	table_free(table);
 }
 
+/* One error of a document, with its place. */
+static void print_error(FILE *out, const json_t *error)
+{
+	char *place = text_safe(text_or_empty(json_object_get(error, "pointer")));
+	char *text = text_of(json_object_get(error, "message"));
+
+	(void)fprintf(out, "pontlevis: %s%s%s\n", place, place[0] ? ": " : "", text);
+	free(place);
+	free(text);
+}
+
 void report_refusal(FILE *out, const char *method, const json_t *error)
 {
 	char *message = text_of(json_object_get(error, "message"));
 	char *code = text_of(json_object_get(error, "code"));
 	const char *pointer = json_string_value(report_member(error, "data.pointer"));
+	const json_t *errors = report_member(error, "data.errors"), *one;
+	size_t i;
 
-	(void)fprintf(out, "pontlevis: %s refused (%s): %s\n", method, code, message);
-	if (pointer && pointer[0]) {
-		char *place = text_safe(pointer);
+	if (json_array_size(errors) > 1) {
+		(void)fprintf(out, "pontlevis: %s refused (%s): %zu errors\n", method, code, json_array_size(errors));
+		json_array_foreach (errors, i, one)
+			print_error(out, one);
+	} else {
+		(void)fprintf(out, "pontlevis: %s refused (%s): %s\n", method, code, message);
+		if (pointer && pointer[0]) {
+			char *place = text_safe(pointer);
 
-		(void)fprintf(out, "pontlevis: at %s\n", place);
-		free(place);
+			(void)fprintf(out, "pontlevis: at %s\n", place);
+			free(place);
+		}
 	}
 	free(message);
 	free(code);

@@ -21,6 +21,8 @@ void report_fdb(FILE *out, const json_t *result);
 void report_stats(FILE *out, const json_t *result);
 /* The document to out, its revision to standard error. */
 void report_config(FILE *out, const json_t *result);
+void report_commit(FILE *out, const json_t *result);
+void report_diff(FILE *out, const json_t *result);
 void report_history(FILE *out, const json_t *result);
 void report_fence(FILE *out, const json_t *result);
 void report_explanation(FILE *out, const json_t *result);

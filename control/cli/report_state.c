@@ -2,6 +2,7 @@
 /* Reports on the appliance, its peers and its tenants. */
 #include <stdbool.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "control/cli/report.h"
 #include "control/cli/table.h"
@@ -20,17 +21,6 @@ static void print_member(FILE *out, const char *label, const json_t *value)
 	free(text);
 }
 
-/* {"errno", "pointer", "text"}: nothing if null. */
-static void print_problem(FILE *out, const json_t *problem)
-{
-	char *text = text_of(json_object_get(problem, "text")), *pointer = text_of(json_object_get(problem, "pointer"));
-
-	if (json_is_object(problem))
-		(void)fprintf(out, "%-12s%s (at %s)\n", "  problem", text, pointer);
-	free(text);
-	free(pointer);
-}
-
 static void print_site(FILE *out, const json_t *result)
 {
 	const json_t *site = json_object_get(result, "site");
@@ -45,7 +35,6 @@ static void print_site(FILE *out, const json_t *result)
 	} else {
 		print_line(out, "site", "nothing has been committed yet");
 	}
-	print_problem(out, json_object_get(result, "problem"));
 	free(name);
 	free(vtep);
 	free(revision);
@@ -63,7 +52,6 @@ static void print_dataplane(FILE *out, const json_t *dataplane)
 			json_is_true(json_object_get(dataplane, "manual_keys")) ? ", takes keys by hand" : "");
 	else
 		print_line(out, "dataplane", "not connected");
-	print_problem(out, json_object_get(dataplane, "problem"));
 	free(pid);
 	free(build);
 }
@@ -74,13 +62,10 @@ static void print_fence(FILE *out, const json_t *fence)
 	char *version = text_of(report_member(fence, "bundle.version"));
 	char *ipv4 = text_of(report_member(fence, "prefixes.ipv4")),
 	     *ipv6 = text_of(report_member(fence, "prefixes.ipv6"));
-	const json_t *denied = json_object_get(fence, "denied_peers");
 
 	(void)fprintf(out, "%-12spolicy %s, %s IPv4 and %s IPv6 prefixes%s%s\n", "fence", revision, ipv4, ipv6,
 		json_is_object(json_object_get(fence, "bundle")) ? ", bundle version " : "",
 		json_is_object(json_object_get(fence, "bundle")) ? version : "");
-	if (json_array_size(denied) > 0)
-		print_member(out, "  blocked", denied);
 	free(revision);
 	free(version);
 	free(ipv4);
@@ -106,10 +91,69 @@ static void print_ports(FILE *out, const json_t *ports)
 	table_free(table);
 }
 
+/* "! what: why (at place)" for {"text", "pointer"}; nothing for null. */
+static void print_problem(FILE *out, const char *what, const json_t *problem)
+{
+	char *text = text_of(json_object_get(problem, "text")), *pointer = text_of(json_object_get(problem, "pointer"));
+
+	if (json_is_object(problem))
+		(void)fprintf(out, "! %s: %s", what, text);
+	if (json_is_object(problem) && strcmp(pointer, "-") != 0)
+		(void)fprintf(out, " (at %s)", pointer);
+	if (json_is_object(problem))
+		(void)fputc('\n', out);
+	free(text);
+	free(pointer);
+}
+
+static void print_peer_troubles(FILE *out, const json_t *peers)
+{
+	const json_t *peer;
+	size_t i;
+
+	json_array_foreach (peers, i, peer) {
+		const char *session = json_string_value(json_object_get(peer, "session"));
+		char *name;
+
+		if (!session || strcmp(session, "up") == 0)
+			continue;
+		name = text_of(json_object_get(peer, "name"));
+		(void)fprintf(out, "! peer %s: session is %s\n", name, session);
+		free(name);
+	}
+}
+
+/* What is wrong comes first, a line each; nothing if all is well. */
+static void print_troubles(FILE *out, const json_t *result)
+{
+	const json_t *damage = report_member(result, "storage.damage"), *confirm = json_object_get(result, "confirm"),
+		     *one;
+	size_t i;
+
+	print_problem(out, "configuration not in force", json_object_get(result, "problem"));
+	if (json_is_false(report_member(result, "dataplane.connected")))
+		(void)fputs("! dataplane: not connected\n", out);
+	print_problem(out, "dataplane", report_member(result, "dataplane.problem"));
+	print_problem(out, "state on disk", report_member(result, "storage.problem"));
+	json_array_foreach (damage, i, one)
+		print_problem(out, "state on disk", one);
+	if (json_is_object(confirm))
+		(void)fprintf(out, "! on trial: `config confirm` within %" JSON_INTEGER_FORMAT " s keeps it\n",
+			json_integer_value(json_object_get(confirm, "remaining_ms")) / 1000);
+	json_array_foreach (report_member(result, "fence.denied_peers"), i, one) {
+		char *name = text_of(one);
+
+		(void)fprintf(out, "! fence: peer %s is blocked\n", name);
+		free(name);
+	}
+	print_peer_troubles(out, json_object_get(result, "peers"));
+}
+
 void report_state(FILE *out, const json_t *result)
 {
 	const json_t *ports = report_member(result, "dataplane.ports");
 
+	print_troubles(out, result);
 	print_site(out, result);
 	print_dataplane(out, json_object_get(result, "dataplane"));
 	print_fence(out, json_object_get(result, "fence"));

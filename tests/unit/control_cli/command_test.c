@@ -73,7 +73,7 @@ Test(command, usage_shows_what_may_be_left_out)
 	int words;
 
 	command_usage(command_find(2, commit, &words), text, sizeof(text));
-	cr_expect_str_eq(text, "config commit FILE [--expect-revision N]");
+	cr_expect_str_eq(text, "config commit FILE [--expect-revision N] [--confirm-timeout S]");
 	command_usage(command_find(2, commit, &words), text, 10);
 	cr_expect_str_eq(text, "config co", "cut off, not overrun");
 }

@@ -53,7 +53,7 @@ Test(report_state, of_tenants_shows_circuits_and_sites)
 		"m          7  -              -                -      1      10\n");
 }
 
-Test(report_state, of_the_appliance_names_problems)
+Test(report_state, of_the_appliance_begins_with_what_is_wrong)
 {
 	char *text = capture(report_state,
 		"{'site': {'name': 'par1', 'vtep': ['192.0.2.1'], 'public_key': 'K'}, 'revision': 3, 'in_force': false,"
@@ -65,15 +65,19 @@ Test(report_state, of_the_appliance_names_problems)
 		" 'queues': 1, 'ifindex': 3, 'bifurcated': true}]}, 'peers': [], 'tenants': 2,"
 		" 'fence': {'policy_revision': 5, 'bundle': {'version': 7}, 'prefixes': {'ipv4': 4, 'ipv6': 6}, "
 		"'denied_peers':"
-		" ['par9']}}");
+		" ['par9']},"
+		" 'confirm': {'revision': 3, 'previous': 2, 'remaining_ms': 5100, 'timeout_s': 60},"
+		" 'storage': {'problem': null, 'damage': [{'file': 'history/00000004.json', 'text': 'torn'}]}}");
 	static const char expected[] =
+		"! configuration not in force: gone (at /fence/dataset)\n"
+		"! state on disk: torn\n"
+		"! on trial: `config confirm` within 5 s keeps it\n"
+		"! fence: peer par9 is blocked\n"
 		"site        par1 (192.0.2.1)\n"
 		"public key  K\n"
 		"revision    3, not in force\n"
-		"  problem   gone (at /fence/dataset)\n"
 		"dataplane   connected, version 1, pid 9, 1 worker, in force, takes keys by hand\n"
 		"fence       policy 5, 4 IPv4 and 6 IPv6 prefixes, bundle version 7\n"
-		"  blocked   par9\n"
 		"tenants     2\n"
 		"\n"
 		"PORT  NAME  ROLE    MAC   MTU  QUEUES  IFINDEX  BIFURCATED\n"

@@ -55,11 +55,34 @@ Test(report, of_deeply_nested_objects_ends)
 Test(report, of_history_marks_the_current_revision)
 {
 	expect(report_history,
-		"{'revisions': [{'revision': 12, 'time': 'T2', 'who': {'user': 'root', 'pid': 5}, 'current': true},"
-		" {'revision': 3, 'time': 'T1', 'who': null, 'current': false}]}",
-		"REVISION  TIME  USER  PID  \n"
-		"      12  T2    root    5  current\n"
-		"       3  T1    -       -  \n");
+		"{'revisions': [{'revision': 12, 'time': 'T2', 'who': {'user': 'root', 'pid': 5}, 'current': true,"
+		" 'reason': 'rollback', 'from': 2}, {'revision': 4, 'current': false, 'damage': 'torn'},"
+		" {'revision': 3, 'time': 'T1', 'who': null, 'reason': 'commit', 'from': null, 'current': false}],"
+		" 'confirm': {'revision': 12, 'previous': 2, 'timeout_s': 60, 'remaining_ms': 50001}}",
+		"REVISION  TIME  USER  PID  REASON         \n"
+		"      12  T2    root    5  rollback to 2  current\n"
+		"       4  -     -       -  torn           \n"
+		"       3  T1    -       -  commit         \n"
+		"revision 12 is on trial: without `config confirm` revision 2 is put in force again in 51 s\n");
+}
+
+Test(report, of_a_commit_says_what_is_in_force)
+{
+	expect(report_commit,
+		"{'revision': 3, 'changed': true, 'dataplane': 'applied', 'confirm': null, 'warnings': ['w']}",
+		"revision 3 is in force\nwarning: w\n");
+	expect(report_commit,
+		"{'revision': 3, 'changed': false, 'dataplane': 'absent', 'confirm': null, 'warnings': []}",
+		"revision 3 is in force already, the dataplane will be told when it is there\n");
+}
+
+Test(report, of_a_difference_shows_both_sides)
+{
+	expect(report_diff,
+		"{'from': 1, 'to': null, 'changes': [{'op': 'replace', 'pointer': '/tenants/1/vni', 'old_pointer':"
+		" '/tenants/0/vni', 'old': 1, 'new': 2}, {'op': 'add', 'pointer': '/peers/0', 'new': {'name': 'x'}}]}",
+		"- /tenants/0/vni: 1\n+ /tenants/1/vni: 2\n+ /peers/0: {\"name\":\"x\"}\n");
+	expect(report_diff, "{'from': 1, 'to': 1, 'changes': []}", "no difference\n");
 }
 
 Test(report, of_audit_puts_time_and_event_first)
@@ -118,6 +141,11 @@ Test(report, of_a_refusal_names_the_place)
 		"pontlevis: config.commit refused (-32002): unknown field\npontlevis: at /tenants/0/vxlan\n");
 	expect(refuse, "{'code': -32601, 'message': 'unknown method', 'data': {'pointer': ''}}",
 		"pontlevis: config.commit refused (-32601): unknown method\n");
+	expect(refuse,
+		"{'code': -32002, 'message': 'A', 'data': {'pointer': '/a', 'errors': [{'pointer': '/a', 'message': "
+		"'A'},"
+		" {'pointer': '/b', 'message': 'B'}]}}",
+		"pontlevis: config.commit refused (-32002): 2 errors\npontlevis: /a: A\npontlevis: /b: B\n");
 	expect(refuse, "{}", "pontlevis: config.commit refused (-): -\n");
 }
 
