@@ -10,10 +10,14 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
+
+TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+sys.path.append(os.path.join(TREE, "docs/examples"))
+
+import controller  # pylint: disable=wrong-import-position
 
 PREFIX = "core-"
 PATIENCE = 10.0
@@ -41,61 +45,19 @@ def public_key(number):
     return base64.b64encode(bytes([number + 1] * 32)).decode()
 
 
-class Failed(Exception):
-    """A JSON-RPC error object."""
-
-    def __init__(self, error):
-        super().__init__(f"{error['code']}: {error['message']}")
-        self.code, self.message = error["code"], error["message"]
-        self.errno, self.pointer = error["data"]["errno"], error["data"]["pointer"]
-        self.errors = error["data"].get("errors", [])
+Failed = controller.Refused
 
 
-class Client:
-    """One connection to a controller socket."""
-
-    def __init__(self, path):
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.socket.settimeout(30)
-        self.socket.connect(path)
-        self.input = b""
-        self.ids = itertools.count(1)
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.socket.close()
+class Client(controller.Controller):
+    """The documented example client, and what no well-behaved client does: raw bytes."""
 
     def send(self, data):
         self.socket.sendall(data)
-
-    def line(self):
-        """The next line, None at the end of the stream."""
-        while b"\n" not in self.input:
-            try:
-                more = self.socket.recv(1 << 20)
-            except ConnectionResetError:
-                return None
-            if not more:
-                return None
-            self.input += more
-        line, self.input = self.input.split(b"\n", 1)
-        return line
 
     def answer(self):
         line = self.line()
         assert line is not None, "the connection was closed without an answer"
         return json.loads(line)
-
-    def call(self, method, **params):
-        number = next(self.ids)
-        self.send(json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}).encode() + b"\n")
-        answer = self.answer()
-        assert answer["jsonrpc"] == "2.0" and answer["id"] == number, answer
-        if "error" in answer:
-            raise Failed(answer["error"])
-        return answer["result"]
 
 
 class Site:

@@ -156,8 +156,8 @@ def test_validate_names_every_error(started):
     document["site"]["name"] = "PAR"
     document["tenants"][0]["vni"] = 0
     document["tenants"][1]["circuits"][0]["vlan"] = 5000
-    del document["fence"]["allow"]
-    wanted = {"/comment", "/version", "/site/name", "/tenants/0/vni", "/tenants/1/circuits/0/vlan", "/fence"}
+    document["fence"]["allow"] = 1
+    wanted = {"/comment", "/version", "/site/name", "/tenants/0/vni", "/tenants/1/circuits/0/vlan", "/fence/allow"}
     for method in ("config.validate", "config.commit"):
         found = errors_of(started, document, method)
         assert set(found) == wanted and len(found) == len(wanted)

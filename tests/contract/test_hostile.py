@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""Clients that mean harm: floods of connections, descriptors, garbage, answers that nobody takes. Others are served on."""
+import array
+import json
+import os
+import random
+import socket
+import time
+
+import pytest
+
+CONNECTS = 10000
+MIB = 1 << 20
+
+
+@pytest.fixture
+def started(site):
+    site.start()
+    site.call("config.commit", config=site.document())
+    yield site
+    assert site.stop() == 0, site.output()
+
+
+def descriptors(site):
+    return len(os.listdir(f"/proc/{site.process.pid}/fd"))
+
+
+def resident(site):
+    """Bytes in memory."""
+    with open(f"/proc/{site.process.pid}/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+
+def is_sanitized(site):
+    """AddressSanitizer keeps what is freed for a while, so that memory says nothing."""
+    with open(site.program, "rb") as program:
+        return b"__asan_init" in program.read()
+
+
+def raw(site):
+    one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    one.connect(site.path)  # with a time limit it would not wait for its place in the queue
+    one.settimeout(30)
+    return one
+
+
+def test_flood_of_connections_leaves_others_and_memory_alone(started):
+    halves = (b"", b"{", b'{"jsonrpc":"2.0","id":1,"method":"version"}', b"\n" * 100, b"\xff\xfe\n")
+    with started.client() as good:
+        good.call("version")
+        open_before, before = descriptors(started), None
+        for number in range(CONNECTS):
+            with raw(started) as one:
+                try:
+                    one.sendall(halves[number % len(halves)])
+                except (BrokenPipeError, ConnectionResetError):
+                    pass  # turned away: too many at a time
+            if number % 500 == 499:
+                assert good.call("state.get")["revision"] == 1
+            if number == CONNECTS // 5:
+                before = resident(started)
+        started.eventually(lambda: descriptors(started) <= open_before, "the descriptors of closed connections")
+        if not is_sanitized(started):
+            assert resident(started) - before < 4 * MIB
+        assert good.call("state.get")["in_force"]
+    assert started.call("version")["pid"] == started.process.pid
+
+
+def test_descriptors_passed_along_are_closed(started):
+    request = b'{"jsonrpc":"2.0","id":1,"method":"version"}\n'
+    with started.client() as good, raw(started) as one, open("/dev/null", "rb") as null:
+        good.call("version")
+        before = descriptors(started)
+        for _ in range(50):
+            many = array.array("i", [null.fileno()] * 20)
+            one.sendmsg([request], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, many)])
+            one.recv(65536)
+        one.sendmsg([b"{"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, many)])  # with half a message
+        good.call("version")
+        assert descriptors(started) == before
+
+
+def test_answers_that_nobody_takes_are_bounded(started):
+    """Each asks for far more than it takes; what waits for them stays within the limits."""
+    request = b'{"jsonrpc":"2.0","id":1,"method":"rpc.discover"}\n' * 100
+    slow = [raw(started) for _ in range(20)]
+    for one in slow:
+        one.setblocking(False)
+    with started.client() as good:
+        before = resident(started)
+        end = time.monotonic() + 60
+        stuck = set()
+        while len(stuck) < len(slow) and time.monotonic() < end:
+            for one in slow:
+                try:
+                    one.send(request)
+                except BlockingIOError:
+                    stuck.add(one)
+            assert good.call("version")["pid"] == started.process.pid
+        assert len(stuck) == len(slow), "control reads on although nobody takes its answers"
+        # 1 MiB of answers and 16 MiB of requests at most for each; in fact a small part of it.
+        assert resident(started) - before < len(slow) * 20 * MIB
+        assert good.call("state.get")["in_force"]
+    for one in slow:
+        one.close()
+
+
+def garbage(source, text):
+    """A message that has been through something."""
+    data = bytearray(text)
+    for _ in range(source.randint(1, 4)):
+        at = source.randrange(len(data))
+        how = source.randrange(5)
+        if how == 0:
+            data[at] = source.randrange(256)
+        elif how == 1:
+            del data[at:at + source.randint(1, 20)]
+        elif how == 2:
+            data[at:at] = data[at:at + source.randint(1, 50)]
+        elif how == 3:
+            data[at:at] = source.choice((b"\x00", b"\xff", b'"', b"{", b"[" * 3000, b"1e999", b"-" * 9, b"\\ud800", b"null",
+                                         b"99999999999999999999"))
+        else:
+            data = data[:at] + data[at + 1:] + data[at:at + 1]
+        data = data or bytearray(b"x")
+    return bytes(data).replace(b"\n", b" ")
+
+
+def test_garbage_is_answered_by_an_error_and_changes_nothing(started):
+    source = random.Random(20)
+    good = [json.dumps({"jsonrpc": "2.0", "id": 7, "method": method, "params": params}).encode() for method, params in (
+        ("config.commit", {"config": started.document(), "expect_revision": 99}), ("config.get", {"revision": 1}),
+        ("config.diff", {"from": 0, "to": 1}), ("fence.explain", {"address": "192.0.2.2"}),
+        ("config.rollback", {"revision": 77}), ("config.patch", {"patch": {"site": None}, "expect_revision": 99}))]
+    codes = set()
+    with started.client() as other:
+        client = started.client()
+        for _ in range(1500):
+            client.send(garbage(source, source.choice(good)) + b"\n" + b'{"jsonrpc":"2.0","id":"end","method":"version"}\n')
+            while True:
+                answer = client.answer()
+                if isinstance(answer, dict) and answer.get("id") == "end":
+                    break
+                for one in answer if isinstance(answer, list) else [answer]:
+                    if "error" in one:
+                        codes.add(one["error"]["code"])
+                        assert one["error"]["message"] and {"errno", "pointer"} <= set(one["error"]["data"])
+        client.close()
+        assert other.call("state.get")["revision"] == 1
+    assert {-32700, -32600, -32601, -32602, -32005, -32006} <= codes <= {
+        -32700, -32600, -32601, -32602, -32002, -32003, -32005, -32006}
