@@ -304,7 +304,7 @@ Case(server, refuses_what_is_not_a_message)
 	struct pont_link_tenant tenant = rig_tenant(300);
 	union any message;
 	static const uint16_t unknown[] = {0, 1, PONT_LINK_HELLO, PONT_LINK_END, 63, PONT_LINK_SHADOW_SET + 1, 127,
-		PONT_LINK_SOURCE_PORTS_GET + 1, 0xffff};
+		PONT_LINK_SNAPSHOT_GET + 1, 0xffff};
 
 	/* Cut short at every byte, and too long. */
 	for (size_t size = 1; size <= sizeof(tenant) + 8; size++) {
