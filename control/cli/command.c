@@ -46,10 +46,9 @@ const struct command commands[] = {
 	{
 		.name = "keys revoke",
 		.method = "keys.revoke",
-		.summary = "Take all keys of a tenant, a peer or both out of every place at once",
+		.summary = "Take keys of a tenant or peer out of every place",
 		.details = "Nothing is sealed or opened with them any more, here or by what they were made from; the "
-			   "answer "
-			   "says how long that took. A revocation outlives restarts and commits, until "
+			   "answer says how long that took. A revocation outlives restarts and commits, until "
 			   "'keys reinstate' with the same options lifts it.",
 		.parameters =
 			{
@@ -98,7 +97,7 @@ const struct command commands[] = {
 	{
 		.name = "keys renew",
 		.method = "keys.renew",
-		.summary = "Replace security associations by fresh ones, without losing a packet",
+		.summary = "Replace security associations, losing no packet",
 		.parameters =
 			{
 				{.member = "tenant",
