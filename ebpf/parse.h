@@ -87,14 +87,27 @@ static __always_inline int fence_has_ports(__u32 protocol)
 	return protocol == FENCE_PROTOCOL_TCP || protocol == FENCE_PROTOCOL_UDP;
 }
 
+/* A set of protocol numbers below 64. */
+#define FENCE_SET(protocol) ((__u64)1 << (protocol))
+
+/*
+ * 1 if the set has the protocol (0 to 255), else 0; without a branch, as loaders follow every branch both ways: what
+ * comes behind it would be verified anew for each protocol.
+ */
+static __always_inline __u32 fence_set_has(__u64 set, __u32 protocol)
+{
+	return (__u32)(set >> (protocol & 63)) & ((protocol >> 6) - 1) >> 31;
+}
+
 /*
  * IPv6 headers that are a routing header (RFC 8200 section 4.4), or behind which one may follow. Such a packet's last
  * destination is not the one that is judged. Nothing that an appliance sends needs them, so the chain is not walked.
  */
-static __always_inline int fence_leads_on(__u32 next_header)
+static __always_inline __u32 fence_leads_on(__u32 next_header)
 {
-	return next_header == FENCE_PROTOCOL_ROUTING || next_header == FENCE_PROTOCOL_HOP_BY_HOP ||
-	       next_header == FENCE_PROTOCOL_OPTIONS;
+	return fence_set_has(FENCE_SET(FENCE_PROTOCOL_ROUTING) | FENCE_SET(FENCE_PROTOCOL_HOP_BY_HOP) |
+				     FENCE_SET(FENCE_PROTOCOL_OPTIONS),
+		next_header);
 }
 
 /* at: word of the header, a constant for each caller; bytes: from there to the end of the packet. */
@@ -139,8 +152,9 @@ static __always_inline void fence_parse_ipv6(
 		return;
 	behind = FENCE_NTOHL(frame->words[at + 10]);
 	/* Both name the header behind them in their first byte (RFC 8200 section 4.5, RFC 4302 section 2). */
-	if (packet->protocol == FENCE_PROTOCOL_FRAGMENT || packet->protocol == FENCE_PROTOCOL_AH)
-		packet->routed = fence_leads_on(behind >> 24);
+	packet->routed |=
+		fence_leads_on(behind >> 24) &
+		fence_set_has(FENCE_SET(FENCE_PROTOCOL_FRAGMENT) | FENCE_SET(FENCE_PROTOCOL_AH), packet->protocol);
 	if (fence_has_ports(packet->protocol))
 		packet->port = behind & 0xffff;
 	else if (packet->protocol == FENCE_PROTOCOL_ICMPV6 && (second & 0xff) == FENCE_ND_HOP_LIMIT &&
