@@ -4,6 +4,7 @@
 #include <event2/event.h>
 #include <fcntl.h>
 #include <limits.h>
+#include <stdlib.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -12,6 +13,7 @@
 #include "control/commit.h"
 #include "control/events.h"
 #include "control/fence/switches.h"
+#include "control/model/durable.h"
 #include "control/model/revisions.h"
 
 static const char note_name[] = "fence_lock.json";
@@ -23,43 +25,36 @@ static void note_path(const char *state, const char *name, char path[PATH_MAX])
 	(void)snprintf(path, PATH_MAX, "%s/%s", state, name);
 }
 
-static int state_sync(const char *state)
-{
-	int fd = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC), result;
-
-	if (fd < 0)
-		return -1;
-	result = fsync(fd);
-	(void)close(fd);
-	return result;
-}
-
-/* Complete or absent, also after a crash: written beside, fsync, rename, fsync of the directory. */
 static int note_write(const char *state, const json_t *note, struct error *error)
 {
-	char path[PATH_MAX], beside[PATH_MAX];
-	int fd, code = 0;
+	int directory = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC), code = 0;
+	char *text = json_dumps(note, JSON_COMPACT);
 
-	note_path(state, note_name, path);
-	note_path(state, "fence_lock.json.new", beside);
-	fd = open(beside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0 || json_dumpfd(note, fd, JSON_COMPACT) != 0 || fsync(fd) != 0)
-		code = errno != 0 ? errno : EIO;
-	if (fd >= 0)
-		(void)close(fd);
-	if (code == 0 && (rename(beside, path) != 0 || state_sync(state) != 0))
+	if (directory < 0)
 		code = errno;
-	return code == 0 ? 0 : error_set(error, code, NULL, "%s: cannot be written: %s", path, strerror(code));
+	else if (text == NULL)
+		code = ENOMEM;
+	else if (durable_replace(directory, note_name, text, strlen(text)) != 0)
+		code = errno;
+	free(text);
+	if (directory >= 0)
+		(void)close(directory);
+	return code == 0
+		       ? 0
+		       : error_set(error, code, NULL, "%s/%s: cannot be written: %s", state, note_name, strerror(code));
 }
 
 static int note_remove(const char *state, struct error *error)
 {
-	char path[PATH_MAX];
+	int directory = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC), code = 0;
 
-	note_path(state, note_name, path);
-	if ((unlink(path) != 0 && errno != ENOENT) || state_sync(state) != 0)
-		return error_set(error, errno, NULL, "%s: cannot be removed: %s", path, strerror(errno));
-	return 0;
+	if (directory < 0 || (unlinkat(directory, note_name, 0) != 0 && errno != ENOENT) || fsync(directory) != 0)
+		code = errno;
+	if (directory >= 0)
+		(void)close(directory);
+	return code == 0
+		       ? 0
+		       : error_set(error, code, NULL, "%s/%s: cannot be removed: %s", state, note_name, strerror(code));
 }
 
 /* The note, one of its own if it cannot be read, NULL if there is none. */

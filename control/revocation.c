@@ -8,9 +8,9 @@
 
 #include "control/keys/identity.h"
 #include "control/keys/secret.h"
+#include "control/model/durable.h"
 
 #define FILE_NAME "revoked.json"
-#define NEXT_NAME "revoked.json.next"
 
 struct revocation {
 	int state; /* the directory */
@@ -174,18 +174,13 @@ int revocation_remove(struct revocation *revocation, const struct revoked *what)
 
 int revocation_write(const struct revocation *revocation, struct error *error)
 {
-	int fd = openat(revocation->state, NEXT_NAME, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	bool written = fd >= 0 && json_dumpfd(revocation->list, fd, JSON_INDENT(1)) == 0 && fsync(fd) == 0;
-	int code = errno;
+	char *text = json_dumps(revocation->list, JSON_INDENT(1));
+	int code = text == NULL ? ENOMEM : 0;
 
-	if (fd >= 0)
-		(void)close(fd);
-	if (written && renameat(revocation->state, NEXT_NAME, revocation->state, FILE_NAME) == 0 &&
-		fsync(revocation->state) == 0)
-		return 0;
-	if (written)
+	if (code == 0 && durable_replace(revocation->state, FILE_NAME, text, strlen(text)) != 0)
 		code = errno;
-	return error_set(error, code != 0 ? code : EIO, NULL, FILE_NAME ": cannot be written: %s", strerror(code));
+	free(text);
+	return code == 0 ? 0 : error_set(error, code, NULL, FILE_NAME ": cannot be written: %s", strerror(code));
 }
 
 const json_t *revocation_list(const struct revocation *revocation)

@@ -8,17 +8,16 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "control/model/durable.h"
+
+static const char file_name[] = "bundle-accepted";
+
 enum { LINE_SIZE = 128 };
 
 struct accepted {
 	uint64_t version; /* 0: none */
 	uint8_t sha256[LINES_SHA256_SIZE];
 };
-
-static void path_of(const char *state, const char *suffix, char path[PATH_MAX])
-{
-	(void)snprintf(path, PATH_MAX, "%s/bundle-accepted%s", state, suffix);
-}
 
 static bool parse(char *line, struct accepted *accepted)
 {
@@ -41,7 +40,7 @@ static int read_accepted(const char *state, struct accepted *accepted, struct er
 	int fd;
 
 	memset(accepted, 0, sizeof(*accepted));
-	path_of(state, "", path);
+	(void)snprintf(path, sizeof(path), "%s/%s", state, file_name);
 	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (fd < 0 && errno == ENOENT)
 		return 0;
@@ -57,8 +56,7 @@ static int read_accepted(const char *state, struct accepted *accepted, struct er
 		return 0;
 	return error_set(error, EINVAL, "/fence/bundle",
 		"%.300s: is damaged: which bundles are too old cannot be told. Write the version and the SHA-256 of "
-		"the "
-		"bundle that was in force there, or remove the file to start anew",
+		"the bundle that was in force there, or remove the file to start anew",
 		path);
 }
 
@@ -78,33 +76,11 @@ int accepted_check(const char *state, uint64_t version, const uint8_t sha256[LIN
 	return 0;
 }
 
-/* A new file in the place of the old one: at any moment one of them is there, whole. */
-static int replace(const char *state, const char *line, size_t length)
-{
-	char path[PATH_MAX], temporary[PATH_MAX];
-	int fd, directory, result;
-
-	path_of(state, "", path);
-	path_of(state, ".new", temporary);
-	fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd < 0)
-		return -1;
-	result = write(fd, line, length) != (ssize_t)length || fsync(fd);
-	(void)close(fd);
-	if (result || rename(temporary, path))
-		return -1;
-	directory = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (directory < 0)
-		return -1;
-	result = fsync(directory);
-	(void)close(directory);
-	return result;
-}
-
 int accepted_note(const char *state, uint64_t version, const uint8_t sha256[LINES_SHA256_SIZE], struct error *error)
 {
 	char line[LINE_SIZE], hexadecimal[2 * LINES_SHA256_SIZE + 1];
 	struct accepted accepted;
+	int directory, code = 0;
 
 	if (read_accepted(state, &accepted, error))
 		return -1;
@@ -112,9 +88,13 @@ int accepted_note(const char *state, uint64_t version, const uint8_t sha256[LINE
 		return 0;
 	(void)sodium_bin2hex(hexadecimal, sizeof(hexadecimal), sha256, LINES_SHA256_SIZE);
 	(void)snprintf(line, sizeof(line), "%" PRIu64 " %s\n", version, hexadecimal);
-	if (replace(state, line, strlen(line)))
-		return error_set(error, errno, "/fence/bundle",
-			"%.300s/bundle-accepted: the bundle's version cannot be written down: %s", state,
-			strerror(errno));
-	return 0;
+	directory = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (directory < 0 || durable_replace(directory, file_name, line, strlen(line)))
+		code = errno;
+	if (directory >= 0)
+		(void)close(directory);
+	return code ? error_set(error, code, "/fence/bundle",
+			      "%.300s/%s: the bundle's version cannot be written down: %s", state, file_name,
+			      strerror(code))
+		    : 0;
 }

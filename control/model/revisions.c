@@ -15,6 +15,7 @@
 
 #include "control/audit.h"
 #include "control/model/canonical.h"
+#include "control/model/durable.h"
 
 /* Names inside the state directory. */
 #define LOCK_NAME   "lock"
@@ -129,34 +130,6 @@ static uint64_t *scan(const struct revisions *revisions, size_t *count)
 	if (*count != 0)
 		qsort(numbers, *count, sizeof(*numbers), compare_numbers);
 	return numbers;
-}
-
-/* Writes a whole file and brings it to the disk. */
-static int write_durably(int directory, const char *name, const char *data, size_t length)
-{
-	int fd = openat(directory, name, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	int code = 0;
-
-	if (fd < 0)
-		return -1;
-	while (length != 0 && code == 0) {
-		ssize_t written = write(fd, data, length);
-
-		if (written < 0 && errno != EINTR)
-			code = errno;
-		if (written > 0) {
-			data += written;
-			length -= (size_t)written;
-		}
-	}
-	if (code == 0 && fsync(fd) != 0)
-		code = errno;
-	if (close(fd) != 0 && code == 0)
-		code = errno;
-	if (code != 0)
-		(void)unlinkat(directory, name, 0);
-	errno = code;
-	return code == 0 ? 0 : -1;
 }
 
 /* Opens a directory; a new one is durable before anything is put into it. */
@@ -431,7 +404,7 @@ static int write_record(struct revisions *revisions, json_t *record, struct erro
 	text = json_dumps(record, JSON_INDENT(1));
 	if (text == NULL)
 		return error_set(error, ENOMEM, NULL, "out of memory");
-	result = write_durably(revisions->history, NEXT_NAME, text, strlen(text));
+	result = durable_write(revisions->history, NEXT_NAME, text, strlen(text));
 	free(text);
 	if (result != 0)
 		return write_error(revisions, "history/" NEXT_NAME, "cannot write", error);
@@ -533,13 +506,10 @@ void revisions_abandon(struct revisions *revisions)
 
 uint64_t revisions_next_policy(struct revisions *revisions, struct error *error)
 {
-	static const char temporary[] = POLICY_NAME ".tmp";
 	char text[32];
 
 	(void)snprintf(text, sizeof(text), "%" PRIu64 "\n", revisions->policy + 1);
-	if (write_durably(revisions->state, temporary, text, strlen(text)) != 0 ||
-		renameat(revisions->state, temporary, revisions->state, POLICY_NAME) != 0 ||
-		fsync(revisions->state) != 0) {
+	if (durable_replace(revisions->state, POLICY_NAME, text, strlen(text)) != 0) {
 		(void)write_error(revisions, POLICY_NAME, "cannot be written", error);
 		return 0;
 	}
