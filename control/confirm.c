@@ -37,11 +37,12 @@ static void read_boot_id(char text[BOOT_ID_SIZE])
 
 json_t *confirm_make(uint32_t timeout_s, uint64_t previous)
 {
+	json_int_t deadline_ms = now_ms() + (json_int_t)timeout_s * 1000;
 	char boot_id[BOOT_ID_SIZE];
 
 	read_boot_id(boot_id);
 	return json_pack("{s:I, s:I, s:s, s:I}", "previous", (json_int_t)previous, "timeout_s", (json_int_t)timeout_s,
-		"boot_id", boot_id, "deadline_ms", (json_int_t)(now_ms() + (int64_t)timeout_s * 1000));
+		"boot_id", boot_id, "deadline_ms", deadline_ms);
 }
 
 static void look_in(struct control *control, int64_t ms)

@@ -25,7 +25,9 @@ struct kind {
 	uint8_t place, verdict, protocol, reserved;
 	struct pont_address destination;
 	char command[16];
+	uint32_t reserved2; /* kinds are compared as bytes: no padding */
 };
+_Static_assert(sizeof(struct kind) == 72, "no padding");
 
 struct folded {
 	struct kind kind;

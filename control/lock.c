@@ -27,14 +27,12 @@ static void note_path(const char *state, const char *name, char path[PATH_MAX])
 
 static int note_write(const char *state, const json_t *note, struct error *error)
 {
-	int directory = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC), code = 0;
+	int directory = open(state, O_RDONLY | O_DIRECTORY | O_CLOEXEC), code = directory < 0 ? errno : 0;
 	char *text = json_dumps(note, JSON_COMPACT);
 
-	if (directory < 0)
-		code = errno;
-	else if (text == NULL)
+	if (text == NULL)
 		code = ENOMEM;
-	else if (durable_replace(directory, note_name, text, strlen(text)) != 0)
+	else if (code == 0 && durable_replace(directory, note_name, text, strlen(text)) != 0)
 		code = errno;
 	free(text);
 	if (directory >= 0)

@@ -229,7 +229,8 @@ int bundle_make(struct bundle *bundle, const struct model *model, const struct f
 
 static int fail(struct error *error, int code, const char *pointer, const char *path, const char *text)
 {
-	return error_set(error, code, pointer, "%.300s: %s", path, text);
+	(void)error_set(error, code, pointer, "%.300s: %s", path, text);
+	return -1;
 }
 
 static int slurp(struct bundle *bundle, int fd, const char *path, const char *pointer, struct error *error)

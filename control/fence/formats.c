@@ -161,7 +161,7 @@ static int read_operators(struct reader *reader, char *line)
 	static const char *const columns[] = {"asn", "operator", "jurisdiction", NULL};
 	enum { FIELDS = 3 };
 	char *fields[FIELDS];
-	uint32_t asn, number;
+	uint32_t asn = 0, number;
 	size_t before = reader->source->fact_count;
 	int count = lines_split_csv(&reader->lines, line, fields, FIELDS);
 

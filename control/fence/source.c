@@ -359,7 +359,7 @@ int source_builder_settle(struct source_builder *builder)
 		size_t i, kept = 0;
 
 		sort_ranges(loose);
-		for (i = 0; i < loose->count; i++) {
+		for (i = 0; loose->ranges && i < loose->count; i++) {
 			struct source_range *last = kept ? &loose->ranges[kept - 1] : NULL, *range = &loose->ranges[i];
 
 			if (!last || last->first != range->first || last->last != range->last) {

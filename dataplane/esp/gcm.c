@@ -82,7 +82,8 @@ struct gcm_reach gcm_reach(IMB_MGR *manager)
 	IMB_AES256_GCM_PRE(manager, kat_key, &key[1]);
 	while (end > ROUND_KEYS && left[end - 1] != right[end - 1])
 		end--;
-	return (struct gcm_reach){.fixed = (uint16_t)(end - ROUND_KEYS > FEW_POWERS * 16 ? (size_t)ROUND_KEYS : end),
+	return (struct gcm_reach){
+		.fixed = (uint16_t)(end - ROUND_KEYS > (size_t)FEW_POWERS * 16 ? (size_t)ROUND_KEYS : end),
 		.end = (uint16_t)end};
 }
 

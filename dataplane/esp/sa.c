@@ -13,14 +13,16 @@ static uint64_t or_limit(uint64_t value, uint64_t limit)
 	return value != 0 ? value : limit;
 }
 
+static const uint64_t hard_ms_max = UINT64_C(1000) * PONT_SA_HARD_S;
+
 bool sa_lifetime_valid(const struct pont_link_lifetime *lifetime)
 {
 	uint64_t packets = or_limit(lifetime->hard_packets, PONT_SA_HARD_PACKETS);
 	uint64_t bytes = or_limit(lifetime->hard_bytes, PONT_SA_HARD_BYTES);
-	uint64_t ms = or_limit(lifetime->hard_ms, PONT_SA_HARD_S * 1000);
+	uint64_t ms = or_limit(lifetime->hard_ms, hard_ms_max);
 
 	return packets <= PONT_SA_HARD_PACKETS && lifetime->soft_packets <= packets && bytes <= PONT_SA_HARD_BYTES &&
-	       lifetime->soft_bytes <= bytes && ms <= PONT_SA_HARD_S * 1000 && lifetime->soft_ms <= ms;
+	       lifetime->soft_bytes <= bytes && ms <= hard_ms_max && lifetime->soft_ms <= ms;
 }
 
 /* The sum, without ever reaching the end of all numbers. */
@@ -42,7 +44,7 @@ static uint64_t hard_bytes(const struct pont_link_lifetime *lifetime)
 static void life_init(struct sa_life *life, const struct pont_link_lifetime *lifetime, uint64_t sequence)
 {
 	uint64_t per_ms = rte_get_tsc_hz() / 1000;
-	uint64_t hard_ms = or_limit(lifetime->hard_ms, PONT_SA_HARD_S * 1000);
+	uint64_t hard_ms = or_limit(lifetime->hard_ms, hard_ms_max);
 	uint64_t soft_ms = or_limit(lifetime->soft_ms, hard_ms);
 
 	*life = (struct sa_life){.installed_tsc = rte_get_tsc_cycles(),
