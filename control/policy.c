@@ -12,7 +12,7 @@
 #include "control/model/revisions.h"
 
 /* Notes which file it is, and whether it was touched. */
-static void stamp_file(crypto_generichash_state *hash, const char *path)
+static void stamp_file(crypto_generichash_blake2b_state *hash, const char *path)
 {
 	struct {
 		uint64_t device, inode, size, seconds, nanoseconds;
@@ -26,19 +26,19 @@ static void stamp_file(crypto_generichash_state *hash, const char *path)
 		facts.seconds = (uint64_t)status.st_mtim.tv_sec;
 		facts.nanoseconds = (uint64_t)status.st_mtim.tv_nsec;
 	}
-	(void)crypto_generichash_update(hash, (const uint8_t *)&facts, sizeof(facts));
+	(void)crypto_generichash_blake2b_update(hash, (const uint8_t *)&facts, sizeof(facts));
 }
 
 static void take_stamp(const struct fence_policy_source *source, struct policy_stamp *stamp)
 {
-	crypto_generichash_state hash;
+	crypto_generichash_blake2b_state hash;
 
-	(void)crypto_generichash_init(&hash, NULL, 0, sizeof(stamp->files));
+	(void)crypto_generichash_blake2b_init(&hash, NULL, 0, sizeof(stamp->files));
 	stamp_file(&hash, source->bundle);
 	stamp_file(&hash, source->dataset);
 	for (size_t i = 0; i < source->file_count; i++)
 		stamp_file(&hash, source->files[i].path);
-	(void)crypto_generichash_final(&hash, stamp->files, sizeof(stamp->files));
+	(void)crypto_generichash_blake2b_final(&hash, stamp->files, sizeof(stamp->files));
 }
 
 struct fence_policy *policy_compile(const struct control *control, const struct document *document, uint64_t revision,

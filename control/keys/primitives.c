@@ -140,6 +140,26 @@ static int check_sha256(void)
 	return compare(hash, sizeof(hash), "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad");
 }
 
+/* RFC 8032 section 7.1, test 1; and a signature that is not right. */
+static int check_ed25519(void)
+{
+	uint8_t seed[TEXT_MAX], public_key[crypto_sign_PUBLICKEYBYTES], secret_key[crypto_sign_SECRETKEYBYTES];
+	uint8_t signature[crypto_sign_BYTES], nothing[1] = {0};
+
+	(void)bytes("9d61b19deffd5a60ba844af492ec2cc44449c5697b326919703bac031cae7f60", seed);
+	(void)crypto_sign_seed_keypair(public_key, secret_key, seed);
+	(void)crypto_sign_detached(signature, NULL, nothing, 0, secret_key);
+	if (compare(public_key, sizeof(public_key),
+		    "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a") != 0 ||
+		compare(signature, sizeof(signature),
+			"e5564300c360ac729086e2cc806e828a84877f1eb8e5d974d873e06522490155"
+			"5fb8821590a33bacc61e39701cf9b46bd25bf5f0595bbe24655141438e7a100b") != 0 ||
+		crypto_sign_verify_detached(signature, nothing, 0, public_key) != 0)
+		return -1;
+	signature[0] ^= 1;
+	return crypto_sign_verify_detached(signature, nothing, 0, public_key) != 0 ? 0 : -1;
+}
+
 /* No known answer; but a source that is stuck is seen. */
 static int check_random(void)
 {
@@ -166,8 +186,10 @@ const struct primitive primitives[] = {
 		8 * NOISE_HASH_SIZE, check_hmac},
 	{"keyed BLAKE2b", "RFC 7693", "session root, keys and salts of SAs", "crypto_generichash_blake2b",
 		8 * SCHEDULE_ROOT_SIZE, 8 * SHORT_OUTPUT, check_keyed_blake2b},
-	{"SHA-256", "FIPS 180-4", "digests of configurations, checksums of the state on disk", "crypto_hash_sha256", 0,
-		8 * crypto_hash_sha256_BYTES, check_sha256},
+	{"SHA-256", "FIPS 180-4", "digests of configurations, of the state on disk and of policy sources",
+		"crypto_hash_sha256", 0, 8 * crypto_hash_sha256_BYTES, check_sha256},
+	{"Ed25519", "RFC 8032", "signatures of policy bundles", "crypto_sign", 8 * crypto_sign_SEEDBYTES,
+		8 * crypto_sign_BYTES, check_ed25519},
 	{"random numbers", "getrandom(2)", "identities, ephemeral and pre-shared keys, SPIs", "randombytes", 0, 0,
 		check_random},
 	{0},

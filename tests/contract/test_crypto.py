@@ -49,7 +49,7 @@ def test_inventory_has_the_sizes_of_the_wire(running, tree):
     inventory = running.call("crypto.inventory")
     sizes = {entry["name"]: (entry["key_bits"], entry["output_bits"]) for entry in inventory["primitives"]}
     assert sizes == {"X25519": (256, 256), "ChaCha20-Poly1305": (256, 128), "BLAKE2b": (0, 512), "HMAC-BLAKE2b": (512, 512),
-                     "keyed BLAKE2b": (512, 288), "SHA-256": (0, 256), "random numbers": (0, 0), "AES-256-GCM": (256, 128)}
+                     "keyed BLAKE2b": (512, 288), "SHA-256": (0, 256), "Ed25519": (256, 512), "random numbers": (0, 0), "AES-256-GCM": (256, 128)}
     assert sizes["AES-256-GCM"][0] == 8 * int(limits["PONT_SA_KEY_SIZE"])
     assert inventory["protocols"][0]["name"] == "Noise_IKpsk2_25519_ChaChaPoly_BLAKE2b"
 
@@ -103,7 +103,7 @@ def is_sanitized(program):
 CONTROL = {"crypto_scalarmult": "X25519", "crypto_scalarmult_base": "X25519", "low order": "X25519",
            "crypto_aead_chacha20poly1305_ietf_encrypt": "ChaCha20-Poly1305", "forgeries": "ChaCha20-Poly1305",
            "crypto_generichash_blake2b_final": "BLAKE2b", "crypto_generichash_blake2b": "keyed BLAKE2b",
-           "randombytes_buf": "random numbers"}
+           "crypto_sign_detached": "Ed25519", "forged signatures": "Ed25519", "randombytes_buf": "random numbers"}
 
 
 @pytest.mark.parametrize("wrong", CONTROL)

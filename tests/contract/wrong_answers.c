@@ -57,6 +57,23 @@ int crypto_aead_chacha20poly1305_ietf_decrypt(unsigned char *m, unsigned long lo
 	return is_wrong("forgeries") ? 0 : result;
 }
 
+int crypto_sign_detached(unsigned char *sig, unsigned long long *siglen, const unsigned char *m,
+	unsigned long long mlen, const unsigned char *sk)
+{
+	int result = REAL(crypto_sign_detached)(sig, siglen, m, mlen, sk);
+
+	sig[0] ^= is_wrong("crypto_sign_detached");
+	return result;
+}
+
+int crypto_sign_verify_detached(
+	const unsigned char *sig, const unsigned char *m, unsigned long long mlen, const unsigned char *pk)
+{
+	int result = REAL(crypto_sign_verify_detached)(sig, m, mlen, pk);
+
+	return is_wrong("forged signatures") ? 0 : result;
+}
+
 int crypto_generichash_blake2b(unsigned char *out, size_t outlen, const unsigned char *in, unsigned long long inlen,
 	const unsigned char *key, size_t keylen)
 {
