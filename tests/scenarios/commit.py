@@ -177,7 +177,7 @@ class Model:
             return pointer
 
         pointer = self.random.choice((
-            lambda: put(tenant, "vni", self.random.choice((0, -1, 2 ** 24, 1.5, "7", None, True, 10 ** 30)), f"{at_tenant}/vni"),
+            lambda: put(tenant, "vni", self.random.choice((0, -1, 2 ** 24, 1.5, "7", None, True, 10 ** 18)), f"{at_tenant}/vni"),
             lambda: put(tenant, "mac_limit", self.random.choice((0, 2 ** 20 + 1, -5, [])), f"{at_tenant}/mac_limit"),
             lambda: put(tenant, "vxlan", 1, f"{at_tenant}/vxlan"),
             lambda: put(tenant, "peers", ["nobody"], f"{at_tenant}/peers/0"),
