@@ -32,6 +32,7 @@ struct tenant_rare {
 	uint64_t copies;
 	struct pont_traffic kernel_tx;
 	uint64_t drop[PONT_DROP_COUNT];
+	uint64_t denials_told; /* of what the fence dropped, as far as control has heard: a note of the main lcore */
 };
 
 /* Packets waiting for a port, sent when full and at the end of each round; mbuf->vlan_tci_outer is their tenant. */

@@ -318,15 +318,21 @@ bool server_poll(struct server *server, int signal_fd, int timeout_ms)
 	return fds[0].revents != 0;
 }
 
-/* What the fence has denied a tenant so far, on all workers. */
+/*
+ * What the fence has denied a tenant since the last time, on all workers. What was told stands beside the counters: a
+ * place that passes to another tenant, or to the same one anew, starts with both at zero.
+ */
 static uint64_t denied_of(const struct plane *plane, uint32_t tenant)
 {
 	uint64_t sum = 0;
 
 	for (unsigned int w = 0; w < plane->worker_count; w++) {
-		const uint64_t *drop = plane->worker[w]->rare[tenant].drop;
+		struct tenant_rare *rare = &plane->worker[w]->rare[tenant];
+		uint64_t denied = rare->drop[PONT_DROP_fence_denied] + rare->drop[PONT_DROP_fence_no_policy] +
+				  rare->drop[PONT_DROP_fence_locked];
 
-		sum += drop[PONT_DROP_fence_denied] + drop[PONT_DROP_fence_no_policy] + drop[PONT_DROP_fence_locked];
+		sum += denied - rare->denials_told;
+		rare->denials_told = denied;
 	}
 	return sum;
 }
@@ -370,16 +376,10 @@ void server_tell_denials(struct server *server)
 	if (!denials_are_new(server))
 		return;
 	for (uint32_t tenant = 0; tenant <= PONT_TENANTS_MAX; tenant++) {
-		struct pont_link_denied message = {
-			.vni = state->tenant[tenant].vni, .policy_revision = records_policy_revision(server)};
-		uint64_t count = denied_of(plane, tenant);
+		struct pont_link_denied message = {.vni = state->tenant[tenant].vni,
+			.policy_revision = records_policy_revision(server),
+			.packets = denied_of(plane, tenant)};
 
-		/* A place that has passed to another tenant starts again at zero. */
-		if (server->denials_told[tenant].vni != message.vni)
-			server->denials_told[tenant].count = 0;
-		message.packets = count - server->denials_told[tenant].count;
-		server->denials_told[tenant].vni = message.vni;
-		server->denials_told[tenant].count = count;
 		if (message.packets == 0)
 			continue;
 		trace_denial(plane, (uint16_t)tenant, &message);

@@ -21,12 +21,8 @@ struct server {
 	bool skipping;
 	uint32_t message_number;
 	uint64_t transaction_revision;
-	/* Denials that workers have noted, and those of each tenant that control was told. */
+	/* Denials that workers had noted when control was last told. */
 	uint64_t denials_seen[PONT_WORKERS_MAX];
-	struct {
-		uint32_t vni;
-		uint64_t count;
-	} denials_told[PONT_TENANTS_MAX + 1];
 };
 
 /*
