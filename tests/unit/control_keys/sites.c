@@ -434,6 +434,19 @@ enum keys_session_state site_session(const struct site *site, const struct site 
 	return site_status(site, peer).state;
 }
 
+static const struct peer *peer_of(const struct site *site, const struct site *peer)
+{
+	return keys_peer(site->keys, (uint16_t)(peer->index + 1));
+}
+
+bool sites_share_session(const struct site *a, const struct site *b)
+{
+	const struct peer *left = peer_of(a, b), *right = peer_of(b, a);
+
+	return left->session && left->session->greeted && !left->attempt && right->session &&
+	       right->session->greeted && !right->attempt && left->handshakes == right->handshakes;
+}
+
 /* One direction. */
 static bool carries(const struct site *from, const struct site *to, uint32_t vni)
 {
@@ -571,16 +584,27 @@ static void relay_forward(struct bufferevent *from, void *context)
 			if (relay->corrupt)
 				bytes[size - 1] ^= 1;
 		}
-		if (!relay->swallow)
+		if (!relay->swallow && to)
 			(void)bufferevent_write(to, bytes, size);
 	}
 }
 
 static void relay_event(struct bufferevent *stream, short what, void *context)
 {
-	(void)stream;
-	if (what & (BEV_EVENT_EOF | BEV_EVENT_ERROR))
-		relay_drop(context);
+	struct relayed *pair = context;
+
+	if (!(what & (BEV_EVENT_EOF | BEV_EVENT_ERROR)))
+		return;
+	if (!pair->relay->swallow) {
+		relay_drop(pair);
+		return;
+	}
+	/* Of a line that is cut the other end hears nothing, not even that this one has hung up. */
+	if (stream == pair->dialler)
+		pair->dialler = NULL;
+	else
+		pair->answerer = NULL;
+	bufferevent_free(stream);
 }
 
 static void relay_accept(

@@ -121,6 +121,8 @@ unsigned int site_count(const struct site *site, uint8_t direction, uint32_t vni
 const struct site_sa *site_find(
 	const struct site *site, uint8_t direction, uint32_t vni, uint16_t peer, uint16_t worker);
 enum keys_session_state site_session(const struct site *site, const struct site *peer);
+/* Whether both are in the same session, with hellos exchanged, and no handshake is under way. */
+bool sites_share_session(const struct site *a, const struct site *b);
 struct keys_peer_status site_status(const struct site *site, const struct site *peer);
 /* Whether both have SAs for every worker of the other for the VNI, and both ends hold the same key. */
 bool sites_carry(const struct site *a, const struct site *b, uint32_t vni);
