@@ -100,10 +100,10 @@ class Flows:
         self.processes = {}
         flows = {}
         for tenant, source, destination in FLOWS:
+            # A report tells of each other host what was sent to it and what came from it: the two ends of two flows.
             flow = reports[tenant, destination]["hosts"][str(topology.number(source))]
-            flow["sent"] = reports[tenant, source]["hosts"][str(topology.number(destination))]["sent"]
-            flow["lost"] = flow["sent"] - flow["received"]
-            flows[tenant, source, destination] = flow
+            sent = reports[tenant, source]["hosts"][str(topology.number(destination))]["sent"]
+            flows[tenant, source, destination] = {**flow, "sent": sent, "lost": sent - flow["received"]}
         return flows, reports
 
     def kill(self):
