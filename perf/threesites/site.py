@@ -48,6 +48,7 @@ class Site:
         self.dataset = f"{self.directory}/fence.csv"
         self.processes = {}
         self.environment = {}  # of each process, beside what the lab itself has
+        self.dataplane_options = []  # beside those that every site of the lab has
 
     # Preparation
 
@@ -97,6 +98,7 @@ class Site:
         words = [self.programs.dataplane, "--link", self.dataplane_socket, "--idle", "backoff"]
         for port, role in ports:
             words += ["--port", f"{port}:{role}:net_af_xdp_{port},iface={port},xdp_prog={self.programs.steer[role]}"]
+        words += self.dataplane_options
         return words + ["--", "--lcores", f"0@{processors[0]},1@{worker}", "--in-memory", "--no-pci",
                         "--file-prefix", self.box, "-m", str(HUGEPAGES_MIB)]
 

@@ -9,7 +9,7 @@ planted pattern stands in it, and no nonce (SPI and IV) is there twice. Phases, 
 rollover    SAs roll on packets and time, sessions on time
 clock       the wall clock of every control process jumps by ten years, back and forth, meanwhile
 attack      strangers flood a site's key agreement meanwhile
-memory      keys that were replaced, or whose tenant was removed, are nowhere in the memory of any process
+memory      keys that were replaced or revoked, or whose tenant was removed, are nowhere in the memory of any process
 kills       kill -9 of control or dataplane of a random site at a random moment, started again at once
 scale       all SAs of thousands of tenants roll at once: time, CPU, loss; not in the short version
 """
@@ -100,11 +100,15 @@ class Rekey:
         self.shift = f"{lab.RUN}/clock-shift"
 
     def prepare(self):
-        """Before control is started: its wall clock can be shifted."""
+        """Before the processes are started: control's wall clock can be shifted, and there is room for as many SAs as it takes."""
         self.shift_clock(0)
+        # From each of two peers an SA in use, its successor, and what still drains; a power of two.
+        room = 1 << (2 * 4 * self.options.tenants - 1).bit_length()
         for site in self.three:
             site.environment["control"] = {"LD_PRELOAD": f"{self.build}/tests/clock/shifted_clock.so",
                                            "CLOCK_SHIFT": self.shift}
+            if "scale" in self.options.phases.split(","):
+                site.dataplane_options += ["--sas", str(room)]
 
     def shift_clock(self, seconds):
         with open(self.shift, "r+b" if os.path.exists(self.shift) else "wb") as file:
@@ -298,7 +302,7 @@ class Rekey:
         self.report.check("connections of strangers are bounded", most < 64 + descriptors, f"{most} descriptors")
 
     def memory(self):
-        self.report.step("keys that were replaced, or whose tenant was removed, are nowhere")
+        self.report.step("keys that were replaced or revoked, or whose tenant was removed, are nowhere")
         old = {site.name: self.expanded(site) for site in self.three}
         sas = {site.name: self.live(site) for site in self.three}
         for site in self.three:
@@ -308,6 +312,7 @@ class Rekey:
         self.report.check("every SA is replaced and drained", took is not None, f"{took or 60:.0f} s")
         self.absent("replaced", set().union(*old.values()))
         self.remove_tenant("ministere")
+        self.revoke_tenant("hopital")
 
     def remove_tenant(self, tenant):
         document = {site.name: site.cli("config", "get")["config"] for site in self.three}
@@ -326,6 +331,26 @@ class Rekey:
             site.commit(document[site.name])
         if wait_until(self.three.ready, 30) is None:
             raise RuntimeError("the tenant does not come back")
+
+    def revoke_tenant(self, tenant):
+        """Its keys go at once, and stay away; the other tenant's traffic does not notice, nor when they come back."""
+        with self.traffic(lossless=False):
+            keys = set().union(*(self.expanded(site) for site in self.three))
+            took = [site.cli("keys", "revoke", "--tenant", tenant)["ms"] for site in self.three]
+            left = set().union(*(self.expanded(site) for site in self.three))
+            self.report.check(f"keys of {tenant} have gone when the answers are there", len(keys - left) >= 6,
+                              f"{len(keys - left)} of {len(keys)} in {max(took):.1f} ms at the slowest site")
+            self.absent("revoked", keys - left)
+            back = {sa["tenant"] for site in self.three for sa in site.cli("sas")["sas"]}
+            self.report.check("none are agreed for it", tenant not in back, back)
+            for site in self.three:
+                site.cli("keys", "reinstate", "--tenant", tenant)
+            if wait_until(self.three.ready, 30) is None:
+                raise RuntimeError("the tenant does not come back")
+        lost = {name: sum(flow["lost"] for (owner, *_), flow in self.flows.items() if owner == name) for name in topology.TENANTS}
+        self.soak.result.update(revocation_ms=round(max(took), 1), revocation_lost=lost)
+        self.report.check("the other tenant notices nothing", all(not count for name, count in lost.items() if name != tenant), lost)
+        self.report.check("the revoked one carried nothing meanwhile", lost[tenant] > 0, lost)
 
     def expanded(self, site):
         return memory.expanded_keys(self.build, site.processes["dataplane"].pid)

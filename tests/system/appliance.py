@@ -224,12 +224,14 @@ class Appliance:
 
     def install_out(self, sa):
         self.link.transaction(link.message(link.SaOut, vni=sa.vni, peer=sa.peer, worker=sa.worker, spi=sa.spi,
-                                           source_port=sa.source_port, key=sa.key, salt=sa.salt, sequence=sa.sequence))
+                                           source_port=sa.source_port, key=sa.key, salt=sa.salt, sequence=sa.sequence,
+                                           lifetime=link.Lifetime(**sa.lifetime)))
         return sa
 
     def install_in(self, sa):
         self.link.transaction(link.message(link.SaIn, vni=sa.vni, peer=sa.peer, worker=sa.worker, spi=sa.spi,
-                                           key=sa.key, salt=sa.salt, sequence=sa.sequence))
+                                           key=sa.key, salt=sa.salt, sequence=sa.sequence,
+                                           lifetime=link.Lifetime(**sa.lifetime)))
         return sa
 
     def out(self, vni=RED, peer=1, **more):

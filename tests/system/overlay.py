@@ -32,6 +32,7 @@ class Sa:
     worker: int = 0
     source_port: int = 49152
     sequence: int = 0
+    lifetime: dict = field(default_factory=dict)  # members of struct pont_link_lifetime; empty: the longest there is
     key: bytes = field(default_factory=lambda: os.urandom(32))
     salt: bytes = field(default_factory=lambda: os.urandom(4))
 

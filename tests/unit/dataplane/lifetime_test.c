@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include <criterion/criterion.h>
+#include <pthread.h>
 #include <string.h>
 
 #include <rte_cycles.h>
+#include <rte_rcu_qsbr.h>
 
 #include "dataplane/snapshot/lifetime.h"
 #include "site.h"
@@ -155,6 +157,34 @@ Case(lifetime, erases_the_key_when_the_packets_or_bytes_are_used_up)
 		cr_expect_eq(message.notice[i].cause,
 			message.notice[i].peer == RIG_PEER4 ? PONT_SA_BY_PACKETS : PONT_SA_BY_BYTES);
 	}
+}
+
+static void *expire_aside(void *life)
+{
+	rig_expire(&site, life);
+	return NULL;
+}
+
+/* A worker that has taken the SA for a burst may be sealing with its key. */
+Case(lifetime, erases_no_key_before_every_worker_has_passed)
+{
+	struct sa_out *out = rig_live_sa_out(&site, RIG_HOPITAL, RIG_PEER4, 0);
+	struct rte_rcu_qsbr *qsbr = site.configuration.plane->qsbr;
+	pthread_t watcher;
+
+	cr_assert_eq(rte_rcu_qsbr_thread_register(qsbr, 0), 0);
+	rte_rcu_qsbr_thread_online(qsbr, 0);
+	cr_assert_eq(pthread_create(&watcher, NULL, expire_aside, &out->life), 0);
+	while (__atomic_load_n(&out->sequence_hard, __ATOMIC_RELAXED) != 0)
+		rte_pause();
+	/* Long enough for whoever does not wait. */
+	rte_delay_us_sleep(50000);
+	cr_expect_not(is_zero(&out->key, sizeof(out->key)));
+	rte_rcu_qsbr_quiescent(qsbr, 0);
+	cr_assert_eq(pthread_join(watcher, NULL), 0);
+	cr_expect(is_zero(&out->key, sizeof(out->key)));
+	rte_rcu_qsbr_thread_offline(qsbr, 0);
+	cr_assert_eq(rte_rcu_qsbr_thread_unregister(qsbr, 0), 0);
 }
 
 Case(lifetime, repeats_itself_ever_more_rarely)
