@@ -492,6 +492,7 @@ int keys_configure(struct keys *keys, const struct keys_config *config, struct e
 	keys->tenants = plan.tenants;
 	take_lifetimes(keys, &lifetimes);
 	keys->configured = true;
+	keys_doors(keys);
 	keys_claim(keys);
 	for (size_t i = 0; i < keys->peer_count; i++)
 		peer_dial(keys->peers[i]);

@@ -220,6 +220,13 @@ int keys_flush(struct keys *keys)
 
 /* --- The dataplane --- */
 
+void keys_doors(struct keys *keys)
+{
+	for (size_t i = 0; i < sizeof(keys->listener) / sizeof(keys->listener[0]); i++)
+		if (keys->listener[i])
+			listener_hold(keys->listener[i], !keys_running(keys));
+}
+
 static void close_sessions(struct keys *keys, const char *why)
 {
 	struct session *session, *next;
@@ -233,6 +240,7 @@ static void close_sessions(struct keys *keys, const char *why)
 static void dataplane_lost(struct keys *keys, const char *why)
 {
 	keys->dataplane = false;
+	keys_doors(keys);
 	for (size_t i = 0; i < keys->peer_count; i++)
 		peer_rest(keys->peers[i]);
 	close_sessions(keys, why);
@@ -280,6 +288,7 @@ static void dataplane_found(struct keys *keys, const struct keys_dataplane_facts
 	if (!same && dataplane_booted(keys, facts) < 0)
 		return;
 	keys->dataplane = true;
+	keys_doors(keys);
 	for (size_t i = 0; i < keys->peer_count; i++)
 		peer_dial_now(keys->peers[i]);
 	keys_work_soon(keys, 0);

@@ -4,6 +4,7 @@
 #include <event2/event.h>
 #include <event2/listener.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -17,9 +18,17 @@ struct listener {
 	struct endpoint endpoint;
 	struct evconnlistener *socket;
 	struct event *resume;
+	bool held;
 	listener_accepted_fn *accepted;
 	void *context;
 };
+
+static bool has_hung_up(int fd)
+{
+	struct pollfd polled = {.fd = fd, .events = POLLRDHUP};
+
+	return poll(&polled, 1, 0) > 0;
+}
 
 static void on_accept(
 	struct evconnlistener *socket, evutil_socket_t fd, struct sockaddr *address, int size, void *context)
@@ -29,7 +38,8 @@ static void on_accept(
 
 	(void)socket;
 	(void)size;
-	if (!endpoint_from_socket(address, &remote)) {
+	/* Who has knocked while nobody answered may have given up. */
+	if (has_hung_up(fd) || !endpoint_from_socket(address, &remote)) {
 		(void)close(fd);
 		return;
 	}
@@ -52,7 +62,8 @@ static void on_resume(evutil_socket_t fd, short what, void *context)
 
 	(void)fd;
 	(void)what;
-	(void)evconnlistener_enable(listener->socket);
+	if (!listener->held)
+		(void)evconnlistener_enable(listener->socket);
 }
 
 static int listen_on(const struct endpoint *endpoint, struct error *error)
@@ -113,6 +124,15 @@ no_memory:
 const struct endpoint *listener_endpoint(const struct listener *listener)
 {
 	return &listener->endpoint;
+}
+
+void listener_hold(struct listener *listener, bool hold)
+{
+	listener->held = hold;
+	if (hold)
+		(void)evconnlistener_disable(listener->socket);
+	else if (!evtimer_pending(listener->resume, NULL))
+		(void)evconnlistener_enable(listener->socket);
 }
 
 void listener_close(struct listener *listener)

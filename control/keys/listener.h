@@ -3,6 +3,8 @@
 #ifndef CONTROL_KEYS_LISTENER_H
 #define CONTROL_KEYS_LISTENER_H
 
+#include <stdbool.h>
+
 #include "control/error.h"
 #include "control/keys/endpoint.h"
 
@@ -16,6 +18,8 @@ typedef void listener_accepted_fn(void *context, int fd, const struct endpoint *
 struct listener *listener_open(struct event_base *base, const struct endpoint *endpoint, listener_accepted_fn *accepted,
 	void *context, struct error *error);
 const struct endpoint *listener_endpoint(const struct listener *listener);
+/* Held, nobody is accepted: who connects waits in the kernel's queue, or gives up. */
+void listener_hold(struct listener *listener, bool hold);
 /* NULL is allowed. */
 void listener_close(struct listener *listener);
 

@@ -325,7 +325,7 @@ void session_accept(void *context, int fd, const struct endpoint *remote)
 	struct channel_options options;
 	struct session *session;
 
-	/* Without a dataplane there is nothing to agree on; the other side will try again. */
+	/* It has just been lost, in the middle of a callback. */
 	if (!keys_running(keys)) {
 		(void)close(fd);
 		return;

@@ -188,6 +188,11 @@ int keys_install(struct keys *keys, const struct keys_sa_changes *changes, struc
 void keys_source_ports(struct keys *keys, uint16_t peer, uint16_t *ports);
 /* Whether sessions make sense now. */
 bool keys_running(const struct keys *keys);
+/*
+ * Without a dataplane there is nothing to agree on, and nobody is answered; but who connects meanwhile is not sent
+ * away, or would come back only after a back-off that has grown in vain.
+ */
+void keys_doors(struct keys *keys);
 struct peer *keys_peer(const struct keys *keys, uint16_t number);
 const struct tenant *keys_tenant(const struct keys *keys, uint32_t vni);
 /* Tells the dataplane of all deletes that are due, and when the next is. */

@@ -1,14 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Keys in the memory of another process, found without its help: everything that it has mapped is read (also what a
- *core dump would leave out), and
+ * Keys in the memory of another process, found without its help: everything that it has mapped is read, also what is
+ * left out of core dumps. The process is stopped meanwhile.
  *
- *	scan PID			prints every AES-256 key whose expanded form lies there, in hexadecimal, a line
- *each: an expanded key proves itself, as its words follow from one another (FIPS 197, 5.2) scan PID search < KEYS
- *counts the places where any of the given keys stands (its raw 32 bytes; the expanded form begins with them too) and
- *prints the number
- *
- * The process is stopped meanwhile.
+ *	scan PID
+ *		Prints every AES-256 key whose expanded form lies there, in hexadecimal, one on each line. An expanded
+ *		key proves itself, as its words follow from one another (FIPS 197, 5.2).
+ *	scan PID search < KEYS
+ *		Counts the places where any of the given keys stands (its raw 32 bytes; the expanded form begins with
+ *		them too), and prints the number.
  */
 #include <errno.h>
 #include <fcntl.h>

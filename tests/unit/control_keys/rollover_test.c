@@ -281,6 +281,24 @@ Test(rollover, never_piles_up_sas_however_fast_it_goes)
 	sites_assert_keys_unique();
 }
 
+/* What is under way still comes: the next one rather waits. */
+Test(rollover, leaves_the_replaced_their_time_however_fast_it_goes)
+{
+	uint64_t end = site_now_ms() + 1500;
+
+	start_two();
+	par1->keys->times.drain_ms = 5000;
+	par1->keys->times.drain_min_ms = 800;
+	par1->least_drain_ms = UINT64_MAX;
+	while (site_now_ms() < end || par1->least_drain_ms == UINT64_MAX) {
+		site_notice(par1, IN, 100, 2, 0, PONT_SA_BY_PACKETS, false);
+		site_turn();
+		cr_assert_lt(site_now_ms(), end + 8000, "nothing has drained");
+	}
+	/* Counted from a little later than by the book. */
+	cr_expect_geq(par1->least_drain_ms, 700, "%llu ms", (unsigned long long)par1->least_drain_ms);
+}
+
 Test(rollover, replaces_everything_on_request)
 {
 	uint32_t in, out;
@@ -389,4 +407,37 @@ Test(rollover, ends_a_session_with_its_lifetime_if_no_fresh_one_comes)
 	relay_swallow(relay, false);
 	WAIT_FOR(site_session(par1, par2) == KEYS_SESSION_UP);
 	relay_close(relay);
+}
+
+static unsigned int connections_of(const struct site *site)
+{
+	const struct session *session;
+	unsigned int count = 0;
+
+	LIST_FOREACH (session, &site->keys->sessions, entry)
+		count++;
+	return count;
+}
+
+Test(rollover, keeps_no_connection_of_a_session_that_was_replaced)
+{
+	par1->lifetimes.session_s = 1;
+	start_two();
+	WAIT_FOR(site_status(par1, par2).handshakes >= 4);
+	WAIT_FOR(sites_share_session(par1, par2) && connections_of(par1) == 1 && connections_of(par2) == 1);
+	cr_expect_geq(site_steps(par1, KEYS_SESSION_ENDED, KEYS_BY_SESSION, 0), 3);
+}
+
+/* What was under way when the new session came was about a state that is no more. */
+Test(rollover, does_not_listen_to_a_session_that_was_replaced)
+{
+	uint32_t out;
+
+	start_two();
+	out = spi_of(par1, OUT);
+	keys_peer(par1->keys, 2)->session->superseded = true;
+	keys_renew(par2->keys, 100, 0);
+	WAIT_FOR(site_steps(par2, KEYS_SA_OFFERED, KEYS_BY_REQUEST, IN) == 1);
+	site_idle(200);
+	cr_expect_eq(spi_of(par1, OUT), out);
 }

@@ -140,6 +140,16 @@ static int check_changes(const struct site *site, const struct keys_sa_changes *
 	return 0;
 }
 
+static void note_drain(struct site *site, const struct site_sa *sa)
+{
+	const struct site_sa *out;
+
+	for (out = other(site, sa->peer)->sas; out; out = out->next)
+		if (out->direction == PONT_SA_OUT && out->spi == sa->spi && out->replaced_ms &&
+			site_now_ms() - out->replaced_ms < site->least_drain_ms)
+			site->least_drain_ms = site_now_ms() - out->replaced_ms;
+}
+
 static void take_changes(struct site *site, const struct keys_sa_changes *changes)
 {
 	for (size_t i = 0; i < changes->in_count; i++) {
@@ -169,8 +179,10 @@ static void take_changes(struct site *site, const struct keys_sa_changes *change
 		/* Make before break: the other side opens with it already. */
 		cr_assert(breaking || find_in(other(site, out->peer), out->spi),
 			"%s was told to seal with SPI 0x%08x before the receiver could open it", site->name, out->spi);
-		if (previous)
+		if (previous) {
 			previous->active = false;
+			previous->replaced_ms = site_now_ms();
+		}
 		memcpy(values.key, out->key, sizeof(values.key));
 		memcpy(values.salt, out->salt, sizeof(values.salt));
 		(void)note(site, &values);
@@ -186,6 +198,7 @@ static void take_changes(struct site *site, const struct keys_sa_changes *change
 					      peer_sa->peer == site->index + 1,
 				"%s deletes SPI 0x%08x that %s seals with", site->name, sa->spi,
 				other(site, sa->peer)->name);
+		note_drain(site, sa);
 		sa->active = false;
 	}
 	for (size_t i = 0; i < changes->out_del_count; i++) {
@@ -443,8 +456,8 @@ bool sites_share_session(const struct site *a, const struct site *b)
 {
 	const struct peer *left = peer_of(a, b), *right = peer_of(b, a);
 
-	return left->session && left->session->greeted && !left->attempt && right->session &&
-	       right->session->greeted && !right->attempt && left->handshakes == right->handshakes;
+	return left->session && left->session->greeted && !left->attempt && right->session && right->session->greeted &&
+	       !right->attempt && left->handshakes == right->handshakes;
 }
 
 /* One direction. */

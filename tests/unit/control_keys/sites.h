@@ -21,6 +21,7 @@ struct site_sa {
 	struct site_sa *next;
 	uint8_t direction;
 	bool active;
+	uint64_t replaced_ms; /* outbound: when another one took over */
 	uint16_t peer;
 	uint16_t worker;
 	uint16_t source_port;
@@ -60,6 +61,7 @@ struct site {
 	/* What happened. */
 	struct site_sa *sas; /* newest first */
 	unsigned int installs;
+	uint64_t least_drain_ms; /* shortest time that an inbound SA was left after its sender had taken another one */
 	unsigned int members_changed;
 	unsigned int audit_count;
 	struct {

@@ -338,6 +338,35 @@ Test(sites, start_anew_with_everybody_after_a_dataplane_restart)
 	sites_assert_keys_unique();
 }
 
+/* The one that dials needs no second attempt: its first one is answered when there is something to agree on. */
+Test(sites, answer_who_has_knocked_while_their_dataplane_was_away)
+{
+	struct site *answering, *dialling;
+	struct keys_peer_status before, after;
+
+	start_two();
+	answering = keys_peer(par1->keys, 2)->initiator ? par2 : par1;
+	dialling = answering == par1 ? par2 : par1;
+	keys_dataplane(answering->keys, NULL);
+	WAIT_FOR(site_session(dialling, answering) == KEYS_SESSION_HANDSHAKE);
+	site_idle(200);
+	cr_assert_eq(site_session(dialling, answering), KEYS_SESSION_HANDSHAKE);
+	before = site_status(dialling, answering);
+	site_new_dataplane(answering);
+	keys_dataplane(answering->keys, &answering->hello);
+	WAIT_FOR(sites_carry(par1, par2, 100));
+	after = site_status(dialling, answering);
+	cr_expect_eq(after.handshakes, before.handshakes + 1);
+	cr_expect_eq(after.failures, before.failures);
+	/* Those who have given up meanwhile are not taken for knocks. */
+	keys_dataplane(answering->keys, NULL);
+	site_idle(3000);
+	site_new_dataplane(answering);
+	keys_dataplane(answering->keys, &answering->hello);
+	WAIT_FOR(sites_carry(par1, par2, 100));
+	cr_expect_eq(site_audits(answering, "handshake_failed", ""), 0);
+}
+
 Test(sites, keep_their_sas_while_the_link_to_the_dataplane_is_lost)
 {
 	start_two();
