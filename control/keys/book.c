@@ -54,7 +54,6 @@ struct book_sa *book_add(struct book *book, struct book_list *list, const struct
 		return NULL;
 	*sa = *values;
 	sa->gone = sa->drains = false;
-	sa->serial = ++book->serial;
 	if (sa->direction == PONT_SA_IN) {
 		*slot_of(book, sa->spi) = sa;
 		book->used++;

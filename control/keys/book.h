@@ -37,7 +37,6 @@ struct book_sa {
 	uint16_t source_port; /* outbound */
 	uint32_t vni;
 	uint32_t spi;
-	uint64_t serial; /* grows with every SA */
 	uint64_t installed_ms;
 	uint64_t session; /* number of the session that brought it, 0: of an earlier process */
 	uint64_t retired_ms;
@@ -50,7 +49,6 @@ struct book {
 	struct book_sa **slot; /* inbound SAs by the low bits of their SPI */
 	uint32_t slots;        /* power of two; 0 before the first dataplane */
 	uint32_t used;
-	uint64_t serial;
 	struct book_queue draining; /* ordered by due_ms */
 	struct book_queue leaving;
 };

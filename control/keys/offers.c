@@ -553,7 +553,10 @@ bool offers_pump(struct session *session)
 	return false;
 }
 
-/* The peer seals with this one now: its predecessors need only what is under way. */
+/*
+ * The peer seals with this one now: its predecessors need only what is under way. A successor is not offered before
+ * (offers_want_one).
+ */
 static void accept_one(struct session *session, uint32_t spi)
 {
 	struct keys *keys = session->keys;
@@ -573,7 +576,7 @@ static void accept_one(struct session *session, uint32_t spi)
 	member->waiting &= (uint16_t) ~(1u << accepted->sender);
 	for (sa = LIST_FIRST(&member->sas); sa; sa = next) {
 		next = LIST_NEXT(sa, same);
-		if (sa->direction == PONT_SA_IN && sa->sender == accepted->sender && sa->serial < accepted->serial)
+		if (sa->direction == PONT_SA_IN && sa->sender == accepted->sender && sa != accepted)
 			offers_drain(keys, member, sa, accepted->reason);
 	}
 }

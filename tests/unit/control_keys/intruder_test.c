@@ -90,16 +90,30 @@ static void raw_event(struct bufferevent *stream, short what, void *context)
 		raw->closed = true;
 }
 
-static void raw_open(struct raw *raw, const struct site *to)
+/* from: the address it comes from is that site's; NULL: whatever the kernel takes */
+static void raw_open_from(struct raw *raw, const struct site *to, const struct site *from)
 {
-	struct sockaddr_storage address;
+	struct sockaddr_storage address, source;
 	socklen_t size = endpoint_to_socket(&to->endpoint, &address);
+	int fd = -1;
 
 	memset(raw, 0, sizeof(*raw));
-	raw->stream = bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+	if (from) {
+		const struct endpoint endpoint = {.address = from->endpoint.address};
+		socklen_t source_size = endpoint_to_socket(&endpoint, &source);
+
+		fd = socket(source.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+		cr_assert_eq(bind(fd, (struct sockaddr *)&source, source_size), 0);
+	}
+	raw->stream = bufferevent_socket_new(base, fd, BEV_OPT_CLOSE_ON_FREE);
 	bufferevent_setcb(raw->stream, raw_read, NULL, raw_event, raw);
 	(void)bufferevent_enable(raw->stream, EV_READ | EV_WRITE);
 	cr_assert_eq(bufferevent_socket_connect(raw->stream, (struct sockaddr *)&address, (int)size), 0);
+}
+
+static void raw_open(struct raw *raw, const struct site *to)
+{
+	raw_open_from(raw, to, NULL);
 }
 
 static void raw_close(struct raw *raw)
@@ -276,6 +290,29 @@ Test(intruder, in_numbers_does_not_keep_the_peer_out)
 	cr_assert_eq(par2->keys->strangers, 0, "places that are not given back");
 	for (unsigned int i = 0; i < CROWD; i++)
 		raw_close(&raw[i]);
+}
+
+/* A peer's address is no pass: whoever has it has a few places only, and takes none from others. */
+Test(intruder, at_a_peers_address_has_a_few_places)
+{
+	enum { CROWD = KEYS_KNOCKS_MAX + 5 };
+	static struct raw raw[CROWD];
+	struct calm calm;
+	unsigned int closed = 0;
+
+	start_live();
+	calm = remember();
+	for (unsigned int i = 0; i < CROWD; i++)
+		raw_open_from(&raw[i], par2, par1);
+	WAIT_FOR(site_audits(par2, "handshake_failed", "too many") > 0);
+	site_idle(50);
+	for (unsigned int i = 0; i < CROWD; i++)
+		closed += raw[i].closed;
+	cr_expect_eq(closed, CROWD - KEYS_KNOCKS_MAX, "%u closed", closed);
+	cr_expect_eq(par2->keys->strangers, 0);
+	for (unsigned int i = 0; i < CROWD; i++)
+		raw_close(&raw[i]);
+	assert_undisturbed(&calm);
 }
 
 /* --- Sites that do not agree --- */

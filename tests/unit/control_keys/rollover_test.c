@@ -150,6 +150,23 @@ Test(rollover, forgets_what_has_expired_and_gets_new_ones)
 	cr_expect_eq(site_steps(par1, KEYS_SA_DRAINED, KEYS_BY_TIME, IN), 0, "an SA has one end");
 }
 
+Test(rollover, deletes_what_has_expired_though_nothing_replaces_it)
+{
+	struct relay *relay = relay_open(par1, par2);
+	uint32_t in;
+
+	start_two();
+	par1->keys->times.dead_ms = par2->keys->times.dead_ms = 1000000;
+	relay_swallow(relay, true);
+	breaking = true;
+	in = spi_of(par1, IN);
+	site_notice(par1, IN, 100, 2, 0, PONT_SA_BY_TIME, true);
+	/* The offer of the new one is lost on the way. */
+	WAIT_FOR(spi_of(par1, IN) != in && site_count(par1, IN, 0, 0) == 1);
+	cr_expect_eq(spi_of(par2, OUT), in);
+	relay_close(relay);
+}
+
 /* The connection breaks after this many turns of the event loop, which is to say: at each message of a rollover. */
 Test(rollover, survives_a_cut_of_the_connection_at_any_moment)
 {
@@ -426,6 +443,92 @@ Test(rollover, keeps_no_connection_of_a_session_that_was_replaced)
 	WAIT_FOR(site_status(par1, par2).handshakes >= 4);
 	WAIT_FOR(sites_share_session(par1, par2) && connections_of(par1) == 1 && connections_of(par2) == 1);
 	cr_expect_geq(site_steps(par1, KEYS_SESSION_ENDED, KEYS_BY_SESSION, 0), 3);
+}
+
+/* --- What a peer may say of SAs: nothing of those of another peer or tenant, nothing twice --- */
+
+static struct session *session_of_par1(void)
+{
+	return keys_peer(par1->keys, 2)->session;
+}
+
+/* The inbound SA of par1, as if it had just been made and were another peer's or tenant's. */
+static struct book_sa *strange_sa(uint16_t peer, uint32_t vni)
+{
+	struct book_sa *sa = book_find_in(&par1->keys->book, spi_of(par1, IN));
+
+	cr_assert_not_null(sa);
+	sa->accepted = false;
+	sa->session = 0;
+	sa->peer = peer;
+	sa->vni = vni;
+	return sa;
+}
+
+Test(rollover, takes_no_acceptance_of_an_sa_of_another_peer)
+{
+	char why[CHANNEL_TEXT_SIZE];
+	struct message message = {.type = MESSAGE_ACCEPTED, .count = 1};
+	struct book_sa *sa;
+
+	start_two();
+	sa = strange_sa(3, 100);
+	message.spis[0] = sa->spi;
+	cr_expect_eq(offers_receive(session_of_par1(), &message, why), 0);
+	cr_expect_not(sa->accepted);
+	sa->peer = 2;
+	cr_expect_eq(offers_receive(session_of_par1(), &message, why), 0);
+	cr_expect(sa->accepted);
+}
+
+static void assert_not_in_use(uint16_t peer, uint32_t vni)
+{
+	char why[CHANNEL_TEXT_SIZE];
+	struct message message = {.type = MESSAGE_USING, .count = 1};
+	struct book_sa *sa = strange_sa(peer, vni);
+
+	message.sas[0] = (struct message_sa){.vni = 100, .spi = sa->spi, .worker = 0};
+	session_of_par1()->used = false;
+	cr_expect_eq(rollover_receive_using(session_of_par1(), &message, why), 0);
+	cr_expect_not(sa->accepted);
+	cr_expect(sa->gone, "what is not in use goes");
+}
+
+Test(rollover, takes_no_sa_of_another_peer_for_used)
+{
+	start_two();
+	assert_not_in_use(3, 100);
+}
+
+Test(rollover, takes_no_sa_of_another_tenant_for_used)
+{
+	start_two();
+	assert_not_in_use(2, 200);
+}
+
+Test(rollover, hears_only_once_what_is_used)
+{
+	char why[CHANNEL_TEXT_SIZE];
+	struct message message = {.type = MESSAGE_USING};
+
+	start_two();
+	cr_expect_eq(rollover_receive_using(session_of_par1(), &message, why), -1);
+	cr_expect_str_eq(why, "a second list of SAs in use");
+}
+
+Test(rollover, offers_nothing_for_a_question_that_its_offer_has_crossed)
+{
+	struct message message = {.type = MESSAGE_RENEW, .count = 1};
+	struct member *member;
+	struct book_sa *sa;
+
+	start_two();
+	member = peer_member(keys_peer(par1->keys, 2), 100);
+	sa = book_find_in(&par1->keys->book, spi_of(par1, IN));
+	message.sas[0] = (struct message_sa){.vni = 100, .spi = sa->spi, .worker = 0};
+	offers_drain(par1->keys, member, sa, KEYS_BY_TIME);
+	cr_expect_eq(rollover_receive_renew(session_of_par1(), &message), 0);
+	cr_expect_eq(member->wanted, 0);
 }
 
 /* What was under way when the new session came was about a state that is no more. */

@@ -234,6 +234,22 @@ Case(lifetime, forgets_an_sa_that_was_replaced)
 	}
 }
 
+Case(lifetime, erases_the_keys_of_many_that_expire_at_once)
+{
+	struct lifetimes *lifetimes = &site.configuration.lifetimes;
+	static struct sa_in sas[300];
+
+	cr_assert(lifetimes_reserve(lifetimes, 300));
+	for (uint32_t i = 0; i < 300; i++) {
+		memset(&sas[i].key, 0xa5, sizeof(sas[i].key));
+		sas[i].sequence_hard = 1;
+		lifetimes_add_in(lifetimes, &sas[i], RIG_HOPITAL);
+	}
+	look();
+	for (uint32_t i = 0; i < 300; i++)
+		cr_expect(is_zero(&sas[i].key, sizeof(sas[i].key)), "key %u is still there", i);
+}
+
 Case(lifetime, fills_one_message_after_the_other)
 {
 	struct lifetimes *lifetimes = &site.configuration.lifetimes;
