@@ -347,6 +347,7 @@ Test(sites, answer_who_has_knocked_while_their_dataplane_was_away)
 	start_two();
 	answering = keys_peer(par1->keys, 2)->initiator ? par2 : par1;
 	dialling = answering == par1 ? par2 : par1;
+	dialling->keys->times.handshake_ms = 20000;
 	keys_dataplane(answering->keys, NULL);
 	WAIT_FOR(site_session(dialling, answering) == KEYS_SESSION_HANDSHAKE);
 	site_idle(200);
@@ -359,8 +360,10 @@ Test(sites, answer_who_has_knocked_while_their_dataplane_was_away)
 	cr_expect_eq(after.handshakes, before.handshakes + 1);
 	cr_expect_eq(after.failures, before.failures);
 	/* Those who have given up meanwhile are not taken for knocks. */
+	dialling->keys->times.handshake_ms = 300;
 	keys_dataplane(answering->keys, NULL);
-	site_idle(3000);
+	WAIT_FOR(site_status(dialling, answering).failures >= before.failures + 3);
+	dialling->keys->times.handshake_ms = 20000;
 	site_new_dataplane(answering);
 	keys_dataplane(answering->keys, &answering->hello);
 	WAIT_FOR(sites_carry(par1, par2, 100));
