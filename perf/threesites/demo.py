@@ -5,6 +5,7 @@ every tenant host run from before the first start until after the last stop; the
 """
 import contextlib
 import itertools
+import os
 import socket
 import subprocess
 import sys
@@ -16,6 +17,16 @@ from threesites.site import CliError
 from threesites.topology import ABROAD, SITES, TENANTS
 
 PAIRS = list(itertools.combinations(SITES, 2))
+TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+CLOUDS = os.path.join(TREE, "perf/threesites/clouds")
+OPERATORS = os.path.join(TREE, "control/fence/operators.csv")
+# In France all of them: name, an address by family, whose law reaches the operator.
+IN_FRANCE = (("Amazon Web Services, region Paris", {4: "15.188.1.1", 6: "2a05:d012::1"}, "US"),
+             ("Microsoft Azure, region France Central", {4: "20.19.0.1", 6: "2603:1020:800::1"}, "US"),
+             ("OVHcloud", {4: "51.91.1.1", 6: "2001:41d0::1"}, "FR"),
+             ("Scaleway", {4: "51.158.1.1", 6: "2001:bc8::1"}, "FR"),
+             ("Outscale", {4: "109.232.232.1"}, "FR"))
+
 IPERF_BYTES = 24 << 20  # at most, for each transfer: bounds the captures
 
 
@@ -44,6 +55,7 @@ class Demo:
             self.replay_and_forgery()
             self.escapes()
             self.foreign_peer(documents)
+            self.clouds(documents)
             self.jurisdiction_changes()
             self.control_dies()
             self.dataplane_dies()
@@ -329,6 +341,27 @@ class Demo:
         self.report.check("the commit is refused and names the place", "/peers/2/endpoint" in refusal, refusal)
         self.report.check("the running configuration is untouched", site.cli("config", "get")["revision"] == before,
                           f"revision {before}")
+
+    def clouds(self, documents):
+        self.report.step("jurisdiction is not geography: clouds in France, by real sources and the list of operators")
+        site, document = self.lab["par1"], documents["par1"]
+        sources = [{"format": "operators", "path": OPERATORS}, {"format": "labels", "path": site.dataset},
+                   {"format": "country", "path": f"{CLOUDS}/country.csv"}, {"format": "asn", "path": f"{CLOUDS}/asn.csv"}]
+        site.commit({**document, "fence": {"sources": sources, "allow": document["fence"]["allow"]}})
+        for name, addresses, jurisdiction in IN_FRANCE:
+            for family, address in addresses.items():
+                answer = site.cli("fence", "explain", address)
+                known = answer["location"] == "FR" and answer["jurisdiction"] == jurisdiction
+                if jurisdiction == "FR":
+                    self.report.check(f"{name}, {address}: allowed", known and answer["allowed"], answer["text"])
+                else:
+                    self.report.check(f"{name}, {address}: denied, as it is controlled from {jurisdiction}",
+                                      known and not answer["allowed"]
+                                      and answer["reason"] == f"controlled from {jurisdiction}", answer["text"])
+                if family == self.family:
+                    said, wanted = self._escape(site, "ask", address), "sent" if jurisdiction == "FR" else "EPERM"
+                    self.report.check(f"{name}, {address}: so says the kernel to a process", said == wanted, said)
+        site.commit(document)
 
     def jurisdiction_changes(self):
         self.report.step("at the dataplane's WAN transmit: at par3, par1's prefix comes under another country's law")

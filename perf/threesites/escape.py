@@ -2,7 +2,7 @@
 """
 Attempts of one process to send something to an address, by every door a program has. Run inside a site:
 
-    python3 escape.py connect|sendto|raw|packet ADDRESS [INTERFACE NEXT_HOP_MAC TEXT]
+    python3 escape.py ask|connect|sendto|raw|packet ADDRESS [INTERFACE NEXT_HOP_MAC TEXT]
 
 Prints "sent", or the name of the errno with which the kernel refused.
 """
@@ -35,6 +35,12 @@ def _family(address):
     return socket.AF_INET if address.version == 4 else socket.AF_INET6
 
 
+def ask(address, _):
+    """Of a datagram socket connect() sends nothing, but the fence is asked."""
+    with socket.socket(_family(address), socket.SOCK_DGRAM) as sender:
+        sender.connect((str(address), 443))
+
+
 def connect(address, _):
     with socket.socket(_family(address), socket.SOCK_STREAM) as sender:
         sender.settimeout(3)
@@ -62,7 +68,7 @@ def packet(address, payload, interface, next_hop):
 
 
 def main(door, address, interface="", next_hop="", text="planted"):
-    doors = {"connect": connect, "sendto": sendto, "raw": raw}
+    doors = {"ask": ask, "connect": connect, "sendto": sendto, "raw": raw}
     target, payload = ipaddress.ip_address(address), text.encode()
     try:
         if door == "packet":
