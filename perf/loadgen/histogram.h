@@ -11,7 +11,7 @@
 enum {
 	HISTOGRAM_BITS = 7,     /* 2^7 values are exact, then 2^6 buckets for each octave */
 	HISTOGRAM_OCTAVES = 36, /* values from 2^36 ns (69 s) on share the last bucket */
-	HISTOGRAM_BUCKETS = ((HISTOGRAM_OCTAVES - HISTOGRAM_BITS) << (HISTOGRAM_BITS - 1)) + (1 << HISTOGRAM_BITS),
+	HISTOGRAM_BUCKETS = ((HISTOGRAM_OCTAVES - HISTOGRAM_BITS) << (HISTOGRAM_BITS - 1)) + (1 << HISTOGRAM_BITS) + 1,
 };
 
 struct histogram {
