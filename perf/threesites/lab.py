@@ -76,14 +76,17 @@ class Lab:
         for site in self:
             site.wait_connected()
 
-    def bring_up(self, change=None, patience=60):
-        """Processes, configurations (changed by change(document), if given), sessions and SAs of everybody."""
+    def bring_up(self, change=None, patience=60, ready=None):
+        """
+        Processes, configurations (changed by change(document), if given), sessions and SAs of everybody; ready: what tells
+        that, if the change has other tenants.
+        """
         self.start()
         for name, document in self.documents().items():
             if change:
                 change(document)
             self[name].commit(document)
-        if wait_until(self.ready, patience) is None:
+        if wait_until(ready or self.ready, patience) is None:
             raise SiteError("the sessions between the sites do not come up")
 
     def sessions_up(self):

@@ -12,6 +12,7 @@ import signal
 import struct
 import subprocess
 import time
+from dataclasses import dataclass
 
 from threesites import namespace, topology
 from threesites.lab import wait_until
@@ -19,20 +20,40 @@ from threesites.lab import wait_until
 PROGRAM = "tests/flows/pontlevis-flows"
 LIVE = struct.Struct("=5Q")  # struct live of flows.c
 HOSTS = list(itertools.product(topology.TENANTS, topology.SITES))
-FLOWS = [(tenant, source, destination) for tenant in topology.TENANTS
-         for source, destination in itertools.permutations(topology.SITES, 2)]
+
+
+@dataclass
+class Host:
+    """Where a host is: namespace, interface, address and MAC address."""
+
+    box: str
+    interface: str
+    address: str
+    mac: str
+
+
+def lab_host(tenant, site):
+    """A host that the lab itself has."""
+    return Host(topology.host_namespace(tenant, site), "eth0", topology.tenant_address(site), topology.tenant_mac(site))
 
 
 class Flows:
-    """Twelve flows: every tenant, every ordered pair of sites."""
+    """
+    Flows of every tenant between every ordered pair of sites: twelve, unless there are other hosts, by tenant (any name) and
+    site, than those of the lab.
+    """
 
-    def __init__(self, build, directory, rate, size=200):
+    def __init__(self, build, directory, rate, size=200, hosts=None):
         self.program = f"{build}/{PROGRAM}"
         self.directory = directory
         self.rate = rate
         self.size = size
-        self.patterns = {tenant: secrets.token_bytes(16) for tenant in topology.TENANTS}
-        self.tokens = {tenant: secrets.token_hex(8) for tenant in topology.TENANTS}
+        self.hosts = hosts or {host: lab_host(*host) for host in HOSTS}
+        tenants = sorted({tenant for tenant, _ in self.hosts})
+        self.flows = [(tenant, source, destination) for tenant in tenants
+                      for source, destination in itertools.permutations(topology.SITES, 2)]
+        self.patterns = {tenant: secrets.token_bytes(16) for tenant in tenants}
+        self.tokens = {tenant: secrets.token_hex(8) for tenant in tenants}
         self.processes = {}
 
     def _live_path(self, tenant, site):
@@ -40,22 +61,21 @@ class Flows:
 
     def start(self):
         """The neighbours are fixed first: what is measured are packets, not ARP's patience while a site is away."""
-        for tenant, site in HOSTS:
+        for (tenant, site), host in self.hosts.items():
             with contextlib.suppress(FileNotFoundError):
                 os.unlink(self._live_path(tenant, site))  # it says that the process is ready
-            others = [other for other in topology.SITES if other != site]
-            box = topology.host_namespace(tenant, site)
-            namespace.ip(box, *(f"neigh replace {topology.tenant_address(other)} lladdr {topology.tenant_mac(other)} "
-                                f"dev eth0 nud permanent" for other in others))
-            words = [self.program, "--self", str(topology.number(site)), "--listen", topology.tenant_address(site),
+            others = {other: self.hosts[tenant, other] for other in topology.SITES if other != site}
+            namespace.ip(host.box, *(f"neigh replace {other.address} lladdr {other.mac} dev {host.interface} nud permanent"
+                                     for other in others.values()))
+            words = [self.program, "--self", str(topology.number(site)), "--listen", host.address,
                      "--rate", str(self.rate), "--size", str(self.size), "--token", self.tokens[tenant],
                      "--pattern", self.patterns[tenant].hex(), "--live", self._live_path(tenant, site)]
-            for other in others:
-                words += ["--to", f"{topology.number(other)}={topology.tenant_address(other)}"]
-            self.processes[tenant, site] = namespace.popen(box, words, stdin=subprocess.DEVNULL,
+            for name, other in others.items():
+                words += ["--to", f"{topology.number(name)}={other.address}"]
+            self.processes[tenant, site] = namespace.popen(host.box, words, stdin=subprocess.DEVNULL,
                                                            stdout=subprocess.PIPE, text=True)
         if wait_until(lambda: all(os.path.exists(self._live_path(*host)) and os.path.getsize(self._live_path(*host))
-                                  for host in HOSTS), 10) is None:
+                                  for host in self.hosts), 10) is None:
             raise RuntimeError("the hosts' traffic does not start")
         for process in self.processes.values():
             process.send_signal(signal.SIGUSR2)
@@ -63,11 +83,11 @@ class Flows:
     def live(self):
         """Counters of every flow as they are now: (sent, received, duplicates, arrived_ns, sent_ns)."""
         raw = {}
-        for tenant, site in HOSTS:
+        for tenant, site in self.hosts:
             with open(self._live_path(tenant, site), "rb") as file:
                 raw[tenant, site] = file.read()
         found = {}
-        for tenant, source, destination in FLOWS:
+        for tenant, source, destination in self.flows:
             sent = LIVE.unpack_from(raw[tenant, source], topology.number(destination) * LIVE.size)[0]
             found[tenant, source, destination] = (
                 sent, *LIVE.unpack_from(raw[tenant, destination], topology.number(source) * LIVE.size)[1:])
@@ -99,7 +119,7 @@ class Flows:
             reports[host] = json.loads(output)
         self.processes = {}
         flows = {}
-        for tenant, source, destination in FLOWS:
+        for tenant, source, destination in self.flows:
             # A report tells of each other host what was sent to it and what came from it: the two ends of two flows.
             flow = reports[tenant, destination]["hosts"][str(topology.number(source))]
             sent = reports[tenant, source]["hosts"][str(topology.number(destination))]["sent"]

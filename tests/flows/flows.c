@@ -31,7 +31,8 @@ enum {
 	PORT = 4000,
 	BURST = 64,
 	SIZE_MAX_BYTES = 1472,
-	TICK_NS = 2000000,
+	TICK_NS = 2000000,        /* at least */
+	TICK_NS_MAX = 100000000,  /* hundreds of slow flows are not to wake up for nothing */
 	NUMBERS_MAX = 1 << 26,    /* datagrams of one flow */
 	HOLES_MAX = 1 << 16,      /* of one flow */
 	RECEIVE_BUFFER = 8 << 20, /* bytes */
@@ -336,7 +337,9 @@ static void report(void)
 
 static void start(void)
 {
-	struct itimerspec tick = {.it_interval.tv_nsec = TICK_NS, .it_value.tv_nsec = TICK_NS};
+	const long period_ns = SECOND_NS / (long)self.rate;
+	const long tick_ns = period_ns < TICK_NS ? TICK_NS : period_ns > TICK_NS_MAX ? TICK_NS_MAX : period_ns;
+	struct itimerspec tick = {.it_interval.tv_nsec = tick_ns, .it_value.tv_nsec = tick_ns};
 	struct sockaddr_in local = {.sin_family = AF_INET, .sin_port = htons(PORT), .sin_addr = self.listen};
 	int on = 1, buffer = RECEIVE_BUFFER, file;
 	sigset_t signals;

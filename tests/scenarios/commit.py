@@ -2,8 +2,8 @@
 """
 A controller can rely on a commit: all or nothing, whatever happens to control meanwhile.
 
-One site of its own (control and dataplane in a network namespace, with a cgroup and a BPF file system).
-Phases:
+One site of its own (control and dataplane in a network namespace, with a cgroup and a BPF file system), for the last phase
+the lab's three. Phases:
 
 kills       kill -9 of control at every system call of a commit; after its restart every place has the old or the new
             configuration, the same one everywhere
@@ -20,12 +20,13 @@ import subprocess
 import tempfile
 
 from contract.process import Failed, Site, public_key
+from scenarios._commit_scale import scale
 from stepper import EPOLL_WAIT, Stepper
 
 BUILD = "build"
 MESON = ()
-PHASES = ("kills", "edits")
-SHORT = {"kill_stride": 7, "edits": 200}
+PHASES = ("kills", "edits", "scale")
+SHORT = {"kill_stride": 7, "edits": 200, "tenants": 64, "running": 6}
 STEP_LIMIT = 100000  # system calls of one commit; more is no commit any more
 
 # Runs in the site's namespace and cgroup, where the fence sees it. One line in, one line out.
@@ -56,6 +57,9 @@ def add_options(parser):
                         help="kill at every N-th system call, from a random one of the first N on (default: %(default)s)")
     parser.add_argument("--edits", type=int, default=10000, metavar="N",
                         help="so many valid and so many invalid edits (default: %(default)s)")
+    parser.add_argument("--tenants", type=int, default=4096, metavar="N", help="of the phase scale (default: %(default)s)")
+    parser.add_argument("--running", type=int, default=100, metavar="N",
+                        help="so many of them are there before, with traffic (default: %(default)s)")
 
 
 class Model:
@@ -425,12 +429,23 @@ class Commit:
 
 
 def run(soak):
+    phases = soak.options.phases.split(",")
+    alone = [phase for phase in phases if phase != "scale"]
+    if alone:
+        run_alone(soak, alone)
+    if "scale" in phases:
+        with soak.lab() as three:
+            scale(soak, three)
+
+
+def run_alone(soak, phases):
+    """The phases that need one site only."""
     with tempfile.TemporaryDirectory(prefix="pontlevis-commit-") as directory:
         site = Site(soak.programs.build, directory)
         commit = None
         try:
             commit = Commit(soak, site)
-            for phase in soak.options.phases.split(","):
+            for phase in phases:
                 getattr(commit, phase)()
         except BaseException:
             soak.report.note(site.output()[-3000:] if os.path.exists(site.log) else "")
