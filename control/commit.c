@@ -27,7 +27,8 @@ struct candidate {
 	struct document *document;
 	struct fence_policy *policy;
 	struct policy_stamp stamp;
-	bool fresh; /* the policy is not the one in force: it is ours to publish or to free */
+	bool fresh;    /* the policy is not the one in force: it is ours to publish or to free */
+	bool can_wait; /* for its policy, and be made again with it */
 };
 
 static void candidate_free(struct candidate *candidate)
@@ -59,28 +60,6 @@ int commit_fail(struct rpc_failure *failure, enum rpc_code code, const struct pr
 	return -1;
 }
 
-/* A revision for a policy; given again until policy_number_used(). 0 on error. */
-static uint64_t policy_number(struct control *control, struct error *error)
-{
-	if (control->next_policy == 0)
-		control->next_policy = revisions_next_policy(control->revisions, error);
-	return control->next_policy;
-}
-
-/* The same when the disk does not take it. */
-static uint64_t policy_number_unwritten(struct control *control)
-{
-	if (control->next_policy == 0)
-		control->next_policy =
-			revisions_next_policy_unwritten(control->revisions, fence_revision(control->fence));
-	return control->next_policy;
-}
-
-static void policy_number_used(struct control *control)
-{
-	control->next_policy = 0;
-}
-
 static int read_document(
 	struct control *control, json_t *config, struct candidate *candidate, struct rpc_failure *failure)
 {
@@ -100,7 +79,8 @@ static int make_policy(struct control *control, struct candidate *candidate, uin
 		candidate->stamp = control->policy_stamp;
 		return 0;
 	}
-	candidate->policy = policy_compile(control, candidate->document, number, &candidate->stamp, error);
+	candidate->policy =
+		policy_compile(control, candidate->document, number, candidate->can_wait, &candidate->stamp, error);
 	candidate->fresh = candidate->policy != NULL;
 	return candidate->fresh ? 0 : -1;
 }
@@ -152,8 +132,13 @@ static int check(struct control *control, struct candidate *candidate, uint64_t 
 	size_t invalid;
 
 	check_vteps(control, candidate->document, &problems);
-	if (make_policy(control, candidate, number, &error) != 0)
+	if (make_policy(control, candidate, number, &error) != 0) {
+		if (candidate->can_wait && error.code == EINPROGRESS) {
+			failure->code = RPC_LATER;
+			return -1;
+		}
 		(void)problems_add(&problems, &error);
+	}
 	invalid = problems.count;
 	if (candidate->policy != NULL && !lenient)
 		check_peers_allowed(candidate, &problems);
@@ -192,9 +177,9 @@ static json_t *warnings(const struct document *document)
 	return list;
 }
 
-json_t *commit_validate(struct control *control, json_t *config, struct rpc_failure *failure)
+json_t *commit_validate(struct control *control, json_t *config, const struct rpc_who *who, struct rpc_failure *failure)
 {
-	struct candidate candidate = {0};
+	struct candidate candidate = {.can_wait = who->can_wait};
 	json_t *result = NULL;
 
 	failure->code = RPC_INVALID_CONFIG;
@@ -511,7 +496,7 @@ static json_t *attempt(struct control *control, const struct commit_request *req
 	struct rpc_failure *failure)
 {
 	const json_int_t current = (json_int_t)revisions_current(control->revisions);
-	struct candidate candidate = {0};
+	struct candidate candidate = {.can_wait = who->can_wait};
 	bool changed;
 	int result;
 
@@ -537,7 +522,7 @@ json_t *commit_run(struct control *control, const struct commit_request *request
 {
 	json_t *result = attempt(control, request, who, failure);
 
-	if (result == NULL)
+	if (result == NULL && failure->code != RPC_LATER)
 		events_publish(control->events, "config.refused",
 			json_pack("{s:o, s:i, s:o, s:o}", "who", commit_who(who), "code", (int)failure->code, "pointer",
 				audit_text(failure->error.pointer), "text", audit_text(failure->error.text)));
@@ -649,7 +634,8 @@ static int swap_policy(struct control *control, struct fence_policy *policy, str
 	return result;
 }
 
-json_t *commit_reload(struct control *control, unsigned int confirm_s, struct rpc_failure *failure)
+json_t *commit_reload(
+	struct control *control, unsigned int confirm_s, const struct rpc_who *who, struct rpc_failure *failure)
 {
 	struct policy_stamp previous_stamp = control->policy_stamp;
 	struct policy_stamp stamp;
@@ -663,9 +649,12 @@ json_t *commit_reload(struct control *control, unsigned int confirm_s, struct rp
 	number = policy_number(control, &failure->error);
 	if (number == 0)
 		return NULL;
-	policy = policy_compile(control, control->document, number, &stamp, &failure->error);
-	if (policy == NULL)
+	policy = policy_compile(control, control->document, number, who->can_wait, &stamp, &failure->error);
+	if (policy == NULL) {
+		if (who->can_wait && failure->error.code == EINPROGRESS)
+			failure->code = RPC_LATER;
 		return NULL;
+	}
 	policy_number_used(control);
 	if (swap_policy(control, policy, failure) != 0) {
 		fence_policy_free(policy);
@@ -782,7 +771,7 @@ static int restore_policy(struct control *control, struct error *error)
 
 	if (number == 0) /* a site goes on with a disk that does not */
 		number = policy_number_unwritten(control);
-	policy = policy_compile(control, control->document, number, &control->policy_stamp, error);
+	policy = policy_compile(control, control->document, number, false, &control->policy_stamp, error);
 	if (policy == NULL)
 		return -1;
 	policy_number_used(control);

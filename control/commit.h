@@ -38,7 +38,8 @@ struct commit_request {
 };
 
 /* All checks of a commit. The result of config.validate; NULL with the failure set. */
-json_t *commit_validate(struct control *control, json_t *config, struct rpc_failure *failure);
+json_t *commit_validate(
+	struct control *control, json_t *config, const struct rpc_who *who, struct rpc_failure *failure);
 
 /* Commits. The result of config.commit; NULL with the failure set, and everything is as before. */
 json_t *commit_run(struct control *control, const struct commit_request *request, const struct rpc_who *who,
@@ -58,7 +59,8 @@ void commit_expire(struct control *control);
  * Compiles the committed configuration's policy again and puts it in force. The result of fence.reload. confirm_s: the
  * policy before comes back after so many seconds without a confirmation; 0: it does not.
  */
-json_t *commit_reload(struct control *control, unsigned int confirm_s, struct rpc_failure *failure);
+json_t *commit_reload(
+	struct control *control, unsigned int confirm_s, const struct rpc_who *who, struct rpc_failure *failure);
 /* Puts a policy back in force that was not confirmed; takes it over. */
 void commit_revert_policy(struct control *control, struct fence_policy *previous, const struct policy_stamp *stamp);
 

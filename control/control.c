@@ -10,6 +10,7 @@
 #include "control/agreement.h"
 #include "control/audit.h"
 #include "control/commit.h"
+#include "control/compiler.h"
 #include "control/denials.h"
 #include "control/events.h"
 #include "control/fence/fence.h"
@@ -165,6 +166,13 @@ static void on_sa_summary(evutil_socket_t fd, short what, void *context)
 	agreement_summarize(context);
 }
 
+static void on_compiled(void *context)
+{
+	const struct control *control = context;
+
+	rpc_server_resume(control->server);
+}
+
 /* --- start and stop --- */
 
 static int start_parts(struct control *control, struct error *error)
@@ -201,6 +209,9 @@ static int start_parts(struct control *control, struct error *error)
 	if (control->fence == NULL)
 		return -1;
 	if (lock_restore(control, error) != 0)
+		return -1;
+	control->compiler = compiler_start(control->base, on_compiled, control, error);
+	if (control->compiler == NULL)
 		return -1;
 	control->denials = denials_start(control, error);
 	if (control->denials == NULL)
@@ -295,6 +306,7 @@ void control_stop(struct control *control)
 	if (control->identity != NULL)
 		identity_free(control->identity);
 	denials_stop(control->denials);
+	compiler_stop(control->compiler);
 	fence_stop(control->fence);
 	lock_stop(control);
 	fence_policy_free(control->candidate);

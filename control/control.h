@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * The control process as one object: it owns the parts and ties them together. What is in force, and where, is written
- * down here and nowhere else. One thread, one event loop: nothing here needs a lock.
+ * down here and nowhere else. One event loop in one thread: nothing here needs a lock (control/compiler.h has a thread
+ * of its own, which sees nothing of this).
  */
 #ifndef CONTROL_CONTROL_H
 #define CONTROL_CONTROL_H
@@ -19,6 +20,7 @@
 #include "pontlevis/link.h"
 
 struct audit;
+struct compiler;
 struct denials;
 struct event;
 struct event_base;
@@ -76,6 +78,7 @@ struct control {
 	struct audit *audit;
 	struct events *events;
 	struct fence *fence;
+	struct compiler *compiler;
 	struct denials *denials;
 	struct identity *identity;
 	struct schema *schema;

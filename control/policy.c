@@ -6,6 +6,7 @@
 #include <sys/stat.h>
 
 #include "control/audit.h"
+#include "control/compiler.h"
 #include "control/events.h"
 #include "control/fence/accepted.h"
 #include "control/fence/model.h"
@@ -41,16 +42,37 @@ static void take_stamp(const struct fence_policy_source *source, struct policy_s
 	(void)crypto_generichash_blake2b_final(&hash, stamp->files, sizeof(stamp->files));
 }
 
+uint64_t policy_number(struct control *control, struct error *error)
+{
+	if (control->next_policy == 0)
+		control->next_policy = revisions_next_policy(control->revisions, error);
+	return control->next_policy;
+}
+
+uint64_t policy_number_unwritten(struct control *control)
+{
+	if (control->next_policy == 0)
+		control->next_policy =
+			revisions_next_policy_unwritten(control->revisions, fence_revision(control->fence));
+	return control->next_policy;
+}
+
+void policy_number_used(struct control *control)
+{
+	control->next_policy = 0;
+}
+
 struct fence_policy *policy_compile(const struct control *control, const struct document *document, uint64_t revision,
-	struct policy_stamp *stamp, struct error *error)
+	bool can_wait, struct policy_stamp *stamp, struct error *error)
 {
 	const struct fence_policy_source *source = &document->fence.source;
 	struct fence_policy *policy;
 	const struct model *model;
 
-	if (stamp != NULL) /* before reading: a file that changes meanwhile is read again next time */
-		take_stamp(source, stamp);
-	policy = fence_policy_compile(source, revision, error);
+	take_stamp(source, stamp); /* before reading: a file that changes meanwhile is read again next time */
+	policy = can_wait ? compiler_take(
+				    control->compiler, json_object_get(document->json, "fence"), revision, stamp, error)
+			  : fence_policy_compile(source, revision, error);
 	if (policy == NULL)
 		return NULL;
 	model = fence_policy_model(policy);

@@ -9,11 +9,17 @@
 #include "control/fence/fence.h"
 
 /*
- * Compiles a document's policy under a revision. stamp (may be NULL): what to compare with policy_is_current(). A
- * bundle that is older than one that was in force is refused.
+ * Compiles a document's policy under a revision. stamp: what to compare with policy_is_current(). A bundle that is
+ * older than one that was in force is refused. can_wait: not here and now, but aside; then the error is EINPROGRESS
+ * until it is there (see control/compiler.h), and the call behind it has to be made again (RPC_LATER).
  */
 struct fence_policy *policy_compile(const struct control *control, const struct document *document, uint64_t revision,
-	struct policy_stamp *stamp, struct error *error);
+	bool can_wait, struct policy_stamp *stamp, struct error *error);
+/* A revision for a policy; given again until policy_number_used(). 0 on error. */
+uint64_t policy_number(struct control *control, struct error *error);
+/* The same when the disk does not take it. */
+uint64_t policy_number_unwritten(struct control *control);
+void policy_number_used(struct control *control);
 /* The policy came into force: if it is of a bundle, no older one is accepted from now on. */
 void policy_accepted(struct control *control);
 /* Whether the policy in force is what compiling the document's would give: same rules, files not touched. */

@@ -58,6 +58,7 @@ json_t *shadow_start(struct control *control, json_t *fence, const struct rpc_wh
 {
 	struct document *document;
 	struct fence_policy *candidate;
+	struct policy_stamp stamp;
 	uint64_t number;
 
 	if (control->document == NULL)
@@ -67,11 +68,16 @@ json_t *shadow_start(struct control *control, json_t *fence, const struct rpc_wh
 	if (document == NULL)
 		return NULL;
 	failure->code = RPC_SYSTEM;
-	number = revisions_next_policy(control->revisions, &failure->error);
-	candidate = number != 0 ? policy_compile(control, document, number, NULL, &failure->error) : NULL;
+	number = policy_number(control, &failure->error);
+	candidate =
+		number != 0 ? policy_compile(control, document, number, who->can_wait, &stamp, &failure->error) : NULL;
 	document_free(document);
-	if (candidate == NULL)
+	if (candidate == NULL) {
+		if (who->can_wait && failure->error.code == EINPROGRESS)
+			failure->code = RPC_LATER;
 		return NULL;
+	}
+	policy_number_used(control);
 	if (fence_shadow_start(control->fence, candidate, &failure->error) != 0) {
 		fence_policy_free(candidate);
 		return NULL;

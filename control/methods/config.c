@@ -31,9 +31,8 @@ static struct commit_request change_request(const json_t *params, enum commit_re
 static json_t *validate(void *context, const struct rpc_who *who, const json_t *params, struct rpc_failure *failure)
 {
 	json_t *config = canonical(json_object_get(params, "config"), failure);
-	json_t *result = config != NULL ? commit_validate(context, config, failure) : NULL;
+	json_t *result = config != NULL ? commit_validate(context, config, who, failure) : NULL;
 
-	(void)who;
 	json_decref(config);
 	return result;
 }

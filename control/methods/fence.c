@@ -253,8 +253,7 @@ static json_t *reload(void *context, const struct rpc_who *who, const json_t *pa
 {
 	json_int_t confirm_s = json_integer_value(json_object_get(params, "confirm_timeout"));
 
-	(void)who;
-	return commit_reload(context, (unsigned int)confirm_s, failure);
+	return commit_reload(context, (unsigned int)confirm_s, who, failure);
 }
 
 static const struct rpc_param explain_params[] = {

@@ -14,6 +14,7 @@
 #include "control/error.h"
 
 enum rpc_code {
+	RPC_LATER = 0, /* no answer yet, nothing has been done: see rpc_who.can_wait. Never sent */
 	RPC_PARSE_ERROR = -32700,
 	RPC_INVALID_REQUEST = -32600,
 	RPC_UNKNOWN_METHOD = -32601,
@@ -46,6 +47,11 @@ struct rpc_who {
 	enum rpc_role role;
 	char user[64];             /* name of the uid, "" if it has none */
 	struct rpc_client *client; /* its connection, for rpc_subscribe(); NULL: none */
+	/*
+	 * A handler that would take long may fail with RPC_LATER, having changed nothing, and is called again with the
+	 * same call after rpc_server_resume().
+	 */
+	bool can_wait;
 };
 
 enum rpc_type { RPC_STRING, RPC_INTEGER, RPC_OBJECT, RPC_STRINGS };

@@ -171,7 +171,8 @@ static int check_request(const json_t *request, struct rpc_failure *failure)
 	return 0;
 }
 
-static json_t *answer_one(const struct rpc_registry *registry, const struct rpc_who *who, const json_t *request)
+static json_t *answer_one(
+	const struct rpc_registry *registry, const struct rpc_who *who, const json_t *request, bool *later)
 {
 	struct rpc_failure failure = {.code = RPC_INTERNAL, .error = {.code = ENOMEM, .text = "out of memory"}};
 	const json_t *id = json_object_get(request, "id");
@@ -181,7 +182,8 @@ static json_t *answer_one(const struct rpc_registry *registry, const struct rpc_
 		return error_answer(json_is_string(id) || json_is_number(id) ? id : NULL, &failure);
 	result = call(registry, who, json_string_value(json_object_get(request, "method")),
 		json_object_get(request, "params"), &failure);
-	if (id == NULL) /* a notification */
+	*later = result == NULL && failure.code == RPC_LATER;
+	if (id == NULL || *later) /* a notification */
 		answer = NULL;
 	else if (result == NULL)
 		answer = error_answer(id, &failure);
@@ -195,16 +197,19 @@ static json_t *answer_one(const struct rpc_registry *registry, const struct rpc_
 static json_t *answer_batch(const struct rpc_registry *registry, const struct rpc_who *who, const json_t *batch)
 {
 	struct rpc_failure failure = {.code = RPC_INVALID_REQUEST};
+	struct rpc_who impatient = *who; /* what stands before it in the batch would be done twice */
 	json_t *answers, *request;
+	bool later;
 	size_t i;
 
+	impatient.can_wait = false;
 	if (json_array_size(batch) == 0 || json_array_size(batch) > RPC_BATCH_MAX) {
 		(void)error_set(&failure.error, EINVAL, NULL, "a batch has 1 to %d requests", RPC_BATCH_MAX);
 		return error_answer(NULL, &failure);
 	}
 	answers = json_array();
 	json_array_foreach (batch, i, request) {
-		json_t *one = answer_one(registry, who, request);
+		json_t *one = answer_one(registry, &impatient, request, &later);
 
 		if (one != NULL)
 			(void)json_array_append_new(answers, one);
@@ -215,19 +220,22 @@ static json_t *answer_batch(const struct rpc_registry *registry, const struct rp
 	return NULL;
 }
 
-json_t *rpc_answer(const struct rpc_registry *registry, const struct rpc_who *who, const char *message, size_t length)
+json_t *rpc_answer(
+	const struct rpc_registry *registry, const struct rpc_who *who, const char *message, size_t length, bool *later)
 {
 	struct rpc_failure failure = {.code = RPC_PARSE_ERROR};
 	json_error_t problem;
 	json_t *request, *answer;
 
+	*later = false;
 	request = json_loadb(message, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &problem);
 	if (request == NULL) {
 		(void)error_set(
 			&failure.error, EBADMSG, NULL, "no JSON text: column %d: %s", problem.column, problem.text);
 		return error_answer(NULL, &failure);
 	}
-	answer = json_is_array(request) ? answer_batch(registry, who, request) : answer_one(registry, who, request);
+	answer = json_is_array(request) ? answer_batch(registry, who, request)
+					: answer_one(registry, who, request, later);
 	json_decref(request);
 	return answer;
 }

@@ -12,9 +12,10 @@ enum { RPC_BATCH_MAX = 1024 };
 
 /*
  * Carries out the request (or batch) in a message. Returns the answer (a new reference), NULL if there is none to give:
- * notifications, or out of memory.
+ * notifications, or out of memory. *later: a handler wants to be called again; then there is no answer yet.
  */
-json_t *rpc_answer(const struct rpc_registry *registry, const struct rpc_who *who, const char *message, size_t length);
+json_t *rpc_answer(const struct rpc_registry *registry, const struct rpc_who *who, const char *message, size_t length,
+	bool *later);
 
 /* An error object as the answer to a message whose id is not known. */
 json_t *rpc_refusal(const struct rpc_failure *failure);

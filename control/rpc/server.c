@@ -18,6 +18,7 @@ enum {
 	OUTPUT_PAUSE = 1 << 20,  /* bytes of answers waiting: no new request is read before they are gone */
 	FAREWELL_TIMEOUT_S = 10, /* for taking the last answers */
 	ACCEPT_PAUSE_S = 1,      /* when accept() fails for want of descriptors */
+	PATIENCE = 16,           /* how often a call is put off: others may want what it waits for */
 };
 
 struct rpc_client {
@@ -27,6 +28,8 @@ struct rpc_client {
 	struct rpc_who who;
 	size_t searched;          /* bytes of input known to have no newline */
 	bool paused;              /* output is too long */
+	bool waiting;             /* the call at the start of the input is made again */
+	unsigned int put_off;     /* how often it was */
 	bool ended;               /* the client will send nothing more */
 	bool leaving;             /* closed as soon as the output is gone */
 	struct rpc_source source; /* next is NULL: none */
@@ -105,15 +108,22 @@ static bool is_blank(const char *text, size_t length)
 	return true;
 }
 
-/* Answers one line of `length` bytes at the start of the input. False if the client is gone. */
+/* Answers one line of `length` bytes at the start of the input, or leaves it there. False if the client is gone. */
 static bool handle_line(struct rpc_client *client, size_t length, size_t newline)
 {
 	struct evbuffer *input = bufferevent_get_input(client->stream);
 	const char *text = length != 0 ? (const char *)evbuffer_pullup(input, (ev_ssize_t)length) : "";
 	json_t *answer = NULL;
 
+	client->who.can_wait = client->put_off < PATIENCE;
 	if (text != NULL && !is_blank(text, length))
-		answer = rpc_answer(&client->server->config.registry, &client->who, text, length);
+		answer = rpc_answer(&client->server->config.registry, &client->who, text, length, &client->waiting);
+	if (client->waiting) {
+		client->put_off++;
+		(void)bufferevent_disable(client->stream, EV_READ);
+		return true;
+	}
+	client->put_off = 0;
 	(void)evbuffer_drain(input, length + newline);
 	client->searched = 0;
 	return reply(client, answer);
@@ -216,11 +226,11 @@ static void on_read(struct bufferevent *stream, void *context)
 	struct evbuffer *input = bufferevent_get_input(stream);
 	struct rpc_client *client = context;
 
-	if (client->leaving)
-		return;
 	for (unsigned int turn = 0; turn < TURN; turn++) {
 		ev_ssize_t length;
 
+		if (client->leaving || client->waiting)
+			return;
 		if (evbuffer_get_length(bufferevent_get_output(stream)) > OUTPUT_PAUSE) {
 			client->paused = true;
 			(void)bufferevent_disable(stream, EV_READ);
@@ -233,7 +243,7 @@ static void on_read(struct bufferevent *stream, void *context)
 		}
 		if (length < 0 && client->ended && evbuffer_get_length(input) != 0) {
 			/* The last line has no newline: it is a message cut short, or a careless client. */
-			if (handle_line(client, evbuffer_get_length(input), 0))
+			if (handle_line(client, evbuffer_get_length(input), 0) && !client->waiting)
 				(void)leave(client);
 			return;
 		}
@@ -260,9 +270,23 @@ static void on_written(struct bufferevent *stream, void *context)
 		rpc_server_news(client->server);
 	if (client->paused) {
 		client->paused = false;
-		if (!client->ended)
+		if (!client->ended && !client->waiting)
 			(void)bufferevent_enable(stream, EV_READ);
 		bufferevent_trigger(stream, EV_READ, BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
+	}
+}
+
+void rpc_server_resume(struct rpc_server *server)
+{
+	for (size_t slot = 0; server != NULL && slot < RPC_CLIENTS_MAX; slot++) {
+		struct rpc_client *client = server->clients[slot];
+
+		if (client == NULL || !client->waiting)
+			continue;
+		client->waiting = false;
+		if (!client->ended && !client->paused)
+			(void)bufferevent_enable(client->stream, EV_READ);
+		bufferevent_trigger(client->stream, EV_READ, BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
 	}
 }
 

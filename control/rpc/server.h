@@ -47,6 +47,9 @@ bool rpc_unsubscribe(struct rpc_client *client);
 /* Sources may have something new. May be called from a handler and from within a source's owner alike. */
 void rpc_server_news(struct rpc_server *server);
 
+/* What handlers waited for (RPC_LATER) is there, or somebody else's: the calls are made again. NULL is allowed. */
+void rpc_server_resume(struct rpc_server *server);
+
 struct rpc_server *rpc_server_start(
 	struct event_base *base, const struct rpc_server_config *config, struct error *error);
 /* Closes every client. */

@@ -38,7 +38,9 @@ static const struct rpc_who writer = {.role = RPC_ROLE_WRITE, .user = "root"};
 
 static json_t *ask(const struct rpc_who *who, const char *message)
 {
-	return rpc_answer(&registry, who, message, strlen(message));
+	bool later;
+
+	return rpc_answer(&registry, who, message, strlen(message), &later);
 }
 
 struct row {
