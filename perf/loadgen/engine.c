@@ -30,6 +30,7 @@ enum {
 	LEARN_MS = 300, /* for one round's announcements to arrive */
 	SETTLE_MS = 30, /* for switches to enter what they have seen */
 	QUIET_MS = 20,  /* silence after which a trial of which everything has arrived is over */
+	PART_MS = 50,   /* for the far end of a closed port to notice */
 };
 
 __attribute__((format(printf, 1, 2))) static int fail(const char *format, ...)
@@ -213,6 +214,12 @@ void engine_stop(struct engine *engine)
 		(void)rte_eth_dev_stop(engine->port[p].ethdev);
 		(void)rte_eth_dev_close(engine->port[p].ethdev);
 		rte_mempool_free(engine->port[p].pool);
+		/*
+		 * The far end may be another port of ours, and hears of it on EAL's interrupt thread: memif crashes if
+		 * we close that port meanwhile.
+		 */
+		if (p + 1 < engine->options->ports)
+			rte_delay_us_sleep(PART_MS * 1000);
 	}
 	rte_mempool_free(engine->pool);
 	rte_free(engine->stream);
