@@ -9,6 +9,9 @@ from threesites import namespace
 
 HUGEPAGES_MIB = 256
 BOX = "pl-load"
+# It is the measuring instrument: whatever else runs on its processor comes second. Not last, as the main lcores of the sites
+# are there too.
+NICE = -10
 
 
 class GeneratorError(Exception):
@@ -17,29 +20,40 @@ class GeneratorError(Exception):
 
 class Generator:
     """
-    ports: {name: DPDK device arguments}; paths: [(from, to)]. It runs in a namespace of its own, so that whatever takes
+    ports: {name: DPDK device arguments}; paths: [(from, to)]; first_vlan: None for untagged frames;
+    processors: of its main lcore and of one or two for traffic; pci: addresses of the devices that it may use. It is started, but not ready() yet. It runs in a namespace of its own, so that whatever takes
     the lab down ends it too.
     """
 
-    def __init__(self, program, log, ports, paths, tenants, first_vlan, processor, arguments=()):
+    def __init__(self, program, log, ports, paths, tenants, first_vlan, processors, arguments=(),
+                 pci=()):
         self.log = log
-        words = [program, "--commands", "--quiet", "--tenants", str(tenants), "--vlan", str(first_vlan)]
+        words = ["nice", "-n", str(NICE), program, "--commands", "--quiet", "--tenants", str(tenants)]
+        if first_vlan is not None:
+            words += ["--vlan", str(first_vlan)]
         for name, device in ports.items():
             words += ["--port", f"{name}:{device}"]
         for one, other in paths:
             words += ["--path", f"{one}:{other}"]
-        words += [*arguments, "--", "--lcores", f"0@{processor},1@{processor}", "--in-memory", "--no-pci", "--file-prefix",
+        words += [*arguments, "--", "--lcores", ",".join(f"{lcore}@{processor}" for lcore, processor in
+                                                             enumerate(processors)),
+                  "--in-memory", *([f"--allow={address}" for address in pci] or ["--no-pci"]), "--file-prefix",
                   BOX, "-m", str(HUGEPAGES_MIB)]
         with open(log, "wb") as said:
             self.process = namespace.popen(BOX, words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=said)
         self.alarms = []
         self.trials = 0
         self.buffer = b""
+        self.tsc_hz = None  # known when it is ready
+
+    def ready(self, patience=60):
+        """Waits until its ports have links; returns the generator."""
         try:
-            self.tsc_hz = self._answer(60)["tsc_hz"]
+            self.tsc_hz = self._answer(patience)["tsc_hz"]
         except BaseException:
             self.stop()
             raise
+        return self
 
     def _said(self):
         with open(self.log, encoding="utf-8", errors="replace") as said:

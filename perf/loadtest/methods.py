@@ -3,8 +3,10 @@
 Methods: how limits are searched. Every method takes a generator and returns plain data; what a trial is stands in
 perf/METHOD.md.
 """
-LOSS_RATIOS = (0.0, 0.005)  # NDR and PDR of the multiple loss ratio search
-GROWTH = 1.25
+import time
+
+LOSS_RATIOS = {"ndr_pps": 0.0, "pdr_pps": 0.005}  # of the multiple loss ratio search
+CLEAR_LOSS = 0.2  # more than a stall of the machine explains: no second trial is needed
 LEAST_PPS = 1000
 
 
@@ -18,81 +20,117 @@ def _brief(report):
 class Search:
     """
     Throughput in the sense of RFC 2544 section 26.1, for several loss ratios at once: what one trial says about one
-    ratio it says about the others too, as in the multiple loss ratio search. A rate that lost more than a ratio allows
-    is tried once more before it counts as too high for it: on a shared machine a stall of some milliseconds is no
-    property of what is measured.
+    ratio it says about the others too, as in the multiple loss ratio search. From the highest rate known to be too high
+    it steps down, each step twice as wide as the one before, until a rate is good; then it halves what lies between.
+    A rate that lost more than a ratio allows is tried once more before it counts as too high for it: on a shared machine
+    a stall of some milliseconds is no property of what is measured.
     """
 
-    def __init__(self, generator, size, seconds, tolerance, attempts=2):
-        self.generator = generator
+    def __init__(self, size, seconds, tolerance, attempts=2):
         self.size = size
         self.seconds = seconds
         self.tolerance = tolerance
         self.attempts = attempts
         self.trials = []
-        self.best = {}  # by rate asked: the lowest loss ratio of its trials, with what that trial offered
+        self.best = {}  # by rate asked: the lowest loss ratio of its trials
+        self.row = None
 
-    def trial(self, rate):
-        report = self.generator.trial(rate=f"{rate:.0f}pps" if rate else "max", size=self.size, duration=self.seconds,
-                                      interval=0)
+    def words(self, rate):
+        """The trial of a rate, in the generator's words."""
+        return {"rate": f"{rate:.0f}pps" if rate else "max", "size": self.size, "duration": self.seconds, "interval": 0}
+
+    def run(self, generator):
+        """The whole search at once; returns its row."""
+        for _ in self.turns(generator):
+            pass
+        return self.row
+
+    def turns(self, generator):
+        """The search, one trial a turn, so that several can take turns with each other. Afterwards `row` is set."""
+        ceiling = self._trial(generator, 0)
+        yield
+        top = round(max(ceiling["received_pps"], LEAST_PPS))
+        found = {}
+        for name, ratio in sorted(LOSS_RATIOS.items(), key=lambda item: -item[1]):
+            found[name] = yield from self._search(generator, ratio, top)
+        self.row = {"size": self.size, "trial_seconds": self.seconds, "tolerance": self.tolerance,
+                    "saturated_pps": ceiling["received_pps"], "saturated_bps": ceiling["received_bps"], **found,
+                    "mean_size": ceiling["trial"]["mean_size"], "slipped": self._slipped(found["pdr_pps"]),
+                    "trials": self.trials}
+
+    def _trial(self, generator, rate):
+        report = generator.trial(**self.words(rate))
         self.trials.append({"rate_asked": rate, **_brief(report)})
         return report
 
-    def _tries(self, rate):
-        return sum(1 for trial in self.trials if trial["rate_asked"] == rate)
-
-    def _loss(self, rate, ratio):
-        """The lowest loss ratio seen at a rate, after as many attempts as the ratio is worth."""
-        tries = self._tries(rate)
-        while tries < self.attempts and (tries == 0 or self.best[rate] > ratio):
-            loss = self.trial(rate)["loss_ratio"]
+    def _is_good(self, generator, rate, ratio):
+        """Whether a rate loses no more than the ratio, after as many attempts as that is worth."""
+        while (tries := sum(1 for trial in self.trials if trial["rate_asked"] == rate)) < self.attempts:
+            if tries and (self.best[rate] <= ratio or self.best[rate] > CLEAR_LOSS):
+                break
+            loss = self._trial(generator, rate)["loss_ratio"]
             self.best[rate] = min(self.best.get(rate, 1.0), loss)
-            tries += 1
-        return self.best[rate]
+            yield
+        return self.best[rate] <= ratio
 
-    def run(self):
-        ceiling = self.trial(0)
-        top = max(ceiling["received_pps"], LEAST_PPS)
-        found = {}
-        for ratio in sorted(LOSS_RATIOS, reverse=True):
-            found[ratio] = self._search(ratio, top)
-        return {"size": self.size, "trial_seconds": self.seconds, "tolerance": self.tolerance,
-                "saturated_pps": ceiling["received_pps"], "saturated_bps": ceiling["received_bps"],
-                "ndr_pps": found[0.0], "pdr_pps": found[0.005], "mean_size": ceiling["trial"]["mean_size"],
-                "trials": self.trials}
-
-    def _search(self, ratio, top):
-        known = {rate: loss for rate, loss in self.best.items()}
-        low = max((rate for rate, loss in known.items() if loss <= ratio), default=0.0)
-        high = min((rate for rate, loss in known.items()
-                    if loss > ratio and rate > low and self._tries(rate) >= self.attempts), default=0.0)
-        rate = top
-        while not high:  # from what came through when as much as possible was offered
-            if self._loss(round(rate), ratio) > ratio:
-                high = round(rate)
-            else:
-                low = round(rate)
-                rate *= GROWTH
+    def _search(self, generator, ratio, top):
+        low = max((rate for rate, loss in self.best.items() if loss <= ratio), default=0)
+        # A higher ratio's search has shown which rates are too high for it; for this one as well.
+        high = min((rate for rate, loss in self.best.items() if loss > ratio and rate > low), default=0)
+        step = self.tolerance
+        if not high:
+            rate = max(top, low)
+            while (yield from self._is_good(generator, rate, ratio)):
+                low, rate = rate, round(rate * (1 + step))
+                step *= 2
                 if rate > 4 * top:
                     return self._achieved(low)
-        while high - low > self.tolerance * high and high > LEAST_PPS:
-            middle = round((low + high) / 2)
-            if self._loss(middle, ratio) > ratio:
-                high = middle
+            high = rate
+        step = self.tolerance
+        while low == 0 and high > LEAST_PPS:
+            rate = max(round(high * (1 - min(step, 0.75))), LEAST_PPS)
+            if (yield from self._is_good(generator, rate, ratio)):
+                low = rate
             else:
+                high = rate
+            step *= 2
+        while high - low > self.tolerance * high and high > LEAST_PPS:
+            middle = round((low + high) / 2 if high < 2 * low else (low * high) ** 0.5)
+            if (yield from self._is_good(generator, middle, ratio)):
                 low = middle
+            else:
+                high = middle
         return self._achieved(low)
 
     def _achieved(self, rate):
         """What was really offered: a generator that was late offers less than asked for."""
-        good = [trial for trial in self.trials if trial["rate_asked"] == rate]
-        return min(rate, max((trial["offered_pps"] for trial in good), default=0.0))
+        return min(rate, max((trial["offered_pps"] for trial in self.trials if trial["rate_asked"] == rate), default=0.0))
+
+    def _slipped(self, rate):
+        """The share of frames that the generator was too late for, in the trials near a rate."""
+        near = [trial for trial in self.trials if trial["rate_asked"] and 0.8 * rate <= trial["offered_pps"] <= 1.25 * rate]
+        due = sum(trial["offered"] + trial["slipped"] for trial in near)
+        return sum(trial["slipped"] for trial in near) / due if due else 0.0
+
+
+def in_turns(searches, before=lambda search: None):
+    """
+    Several searches, (search, generator) each, side by side: one trial of each in turn, so that a machine which changes
+    speed changes it for all of them. before(search) is called ahead of each trial.
+    """
+    under_way = [(search, search.turns(generator)) for search, generator in searches]
+    while under_way:
+        for entry in list(under_way):
+            search, turns = entry
+            before(search)
+            if next(turns, turns) is turns:
+                under_way.remove(entry)
 
 
 def throughput(generator, sizes, seconds, tolerance, say):
     rows = []
     for size in sizes:
-        row = Search(generator, size, seconds, tolerance).run()
+        row = Search(size, seconds, tolerance).run(generator)
         say(f"{size:>6}: NDR {row['ndr_pps'] / 1e6:.3f}, PDR {row['pdr_pps'] / 1e6:.3f} Mpps, {len(row['trials'])} trials")
         rows.append(row)
     return rows
@@ -145,10 +183,24 @@ def back_to_back(generator, sizes, longest, say):
     return rows
 
 
-def timeline(generator, size, rate_pps, seconds, interval_ms, say):
-    """A steady load while things happen: the series of what was sent, received and lost, and of latency."""
-    report = generator.trial(rate=f"{rate_pps:.0f}pps", size=size, duration=seconds, interval=interval_ms)
+def timeline(generator, size, rate_pps, seconds, interval_ms, events, say):
+    """
+    A steady load while things happen: events are (second, what, action), in order of time. Returns the series of what was
+    sent, received and lost, and of latency, with the moments at which each event began and ended, in seconds since the
+    first frame.
+    """
+    generator.start(rate=f"{rate_pps:.0f}pps", size=size, duration=seconds, interval=interval_ms)
+    start, done = time.monotonic(), []
+    for second, what, action in events:
+        time.sleep(max(0.0, start + second - time.monotonic()))
+        began = time.monotonic_ns()
+        action()
+        done.append((what, began, time.monotonic_ns()))
+    report = generator.result()
+    zero = report["start_monotonic_ns"]
     say(f"{report['sent']} sent, {report['lost'] + report['refused']} lost, latency 99 % "
         f"{report['latency_ns']['p99'] / 1e3:.1f}, max {report['latency_ns']['max'] / 1e3:.0f} us")
     return {"size": size, "rate_pps": rate_pps, "interval_ms": interval_ms, "intervals": report["intervals"],
-            "latency_ns": report["latency_ns"], "start_monotonic_ns": report["start_monotonic_ns"], **_brief(report)}
+            "events": [{"what": what, "from_s": (began - zero) / 1e9, "to_s": (ended - zero) / 1e9}
+                       for what, began, ended in done],
+            "latency_ns": report["latency_ns"], "start_monotonic_ns": zero, **_brief(report)}

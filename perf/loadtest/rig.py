@@ -1,25 +1,47 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """
-The memory rig: two sites of the appliance, dataplane and control as they are shipped, and the generator as the hosts of
-their tenants. Every line is a memif, shared memory between two processes, with no kernel in a packet's way:
+Rigs: sites of the appliance, dataplane and control as they are shipped, and the generator as the hosts of their tenants. On
+the rig `memory` every line is a memif, shared memory between two processes, with no kernel in a packet's way:
 
     generator a ── lan0 par1 wan0 ── wan0 par2 lan0 ── b generator
 
 The WAN ports have a twin in the kernel (a tap), as with any driver that takes the whole device: over it the two control
-processes agree on keys.
+processes agree on keys. The rig `veth` is the lab of three sites, where the kernel carries frames.
 """
 import ipaddress
 import os
 
 from loadtest.generator import BOX, HUGEPAGES_MIB, Generator
 from threesites import lab, namespace, topology
-from threesites.lab import wait_until
 from threesites.site import HUGEPAGES_MIB as SITE_HUGEPAGES_MIB, Site, SiteError
 
 SITES = ("par1", "par2")
 FIRST_VLAN, FIRST_VNI = 100, 10000
 RING_LOG2 = 13  # frames that wait while the other process does not run; a time slice of the kernel is 3 ms
+LINK_WAIT_S = 120  # of the generator, which is there before the sites
 MTU = 1500      # of the underlay: DPDK's memif takes no longer frames
+
+
+def generator_processor():
+    """It is shared with the main lcores of the sites, which have little to do."""
+    return min(os.sched_getaffinity(0))
+
+
+def worker_processor(site):
+    """The sites' workers share the processors that the generator leaves."""
+    processors = sorted(os.sched_getaffinity(0))
+    others = processors[1:] or processors
+    return others[SITES.index(site) % len(others)]
+
+
+def memif(number, role, socket):
+    """Arguments of one end of a line; of its two ends one is the server."""
+    return f"net_memif{number},role={role},socket={socket},socket-abstract=no,rsize={RING_LOG2}"
+
+
+def af_packet(number, interface):
+    """Arguments of a port on an interface of the generator's namespace, with room for a time slice's frames."""
+    return f"net_af_packet{number},iface={interface},qdisc_bypass=1,blocksz=65536,framesz=2048,framecnt=4096"
 
 
 def tenant_documents(count, port="lan0"):
@@ -33,27 +55,31 @@ class MemorySite(Site):
     def __init__(self, name, family, programs, run, cgroup, tenants):
         super().__init__(name, family, programs, run, cgroup)
         self.tenants = tenants
-        processors = sorted(os.sched_getaffinity(0))
-        others = processors[1:] or processors
-        self.worker = others[SITES.index(name) % len(others)]
+        self.worker = worker_processor(name)
 
     def socket_of(self, port):
         return f"{self.directory}/{port}.memif"
 
-    def dataplane_words(self):
-        processors = sorted(os.sched_getaffinity(0))
+    def lines(self):
+        """Ports, each with the role and the socket of its end of the line."""
         first = self.name == SITES[0]
         wan = f"{os.path.dirname(self.directory)}/{SITES[0]}/wan0.memif"
-        ports = {"lan0:access": ("server", self.socket_of("lan0")), "wan0:wan": ("server" if first else "client", wan)}
+        return [("lan0:access", ("client", self.socket_of("lan0"))), ("wan0:wan", ("server" if first else "client", wan))]
+
+    def dataplane_words(self):
         words = [self.programs.dataplane, "--link", self.dataplane_socket, "--idle", "backoff"]
-        for number, (port, (role, path)) in enumerate(ports.items()):
-            words += ["--port", f"{port}:net_memif{number},role={role},socket={path},socket-abstract=no,"
-                                f"rsize={RING_LOG2}"]
-        return words + ["--twin", "wan0:wan0", "--", "--lcores", f"0@{processors[0]},1@{self.worker}", "--in-memory",
+        for number, (port, (role, path)) in enumerate(self.lines()):
+            words += ["--port", f"{port}:{memif(number, role, path)}"]
+        return words + ["--twin", "wan0:wan0", "--", "--lcores", f"0@{generator_processor()},1@{self.worker}", "--in-memory",
                         "--no-pci", "--file-prefix", self.box, "-m", str(SITE_HUGEPAGES_MIB)]
 
     def start_dataplane(self, patience=60):
+        for _, (role, path) in self.lines():
+            if role == "server" and os.path.exists(path):
+                os.unlink(path)  # left by a dataplane that was killed
         super().start_dataplane(patience)
+        # The link socket may be that of one that was killed; the twin is always the process's own.
+        self._wait("dataplane", lambda: self.run(["ip", "link", "show", "wan0"]).returncode == 0, patience)
         network = topology.link_network(self.name, self.family)
         other = topology.link_network(next(name for name in SITES if name != self.name), self.family)
         near = ipaddress.ip_interface(f"{topology.address(self.name, self.family)}/{network.prefixlen}")
@@ -67,67 +93,37 @@ class MemorySite(Site):
         return document
 
 
-class MemoryRig(lab.Lab):
-    """Brought up by prepare() and bring_up(); everything of it goes away with lab.down()."""
+class Rig(lab.Lab):
+    """Sites and a generator. Brought up by prepare() and bring_up(); everything of it goes away with lab.down()."""
 
-    name = "memory"
-    description = "two sites and the generator as processes, joined by memif; no kernel in a packet's way"
+    name = description = ""
+    cuts = ()  # what a timeline may cut
+    access_port = "lan0"  # of every site, with VLANs to spare
 
-    def __init__(self, programs, tenants=1, family=4):
+    def __init__(self, programs, family=4, more_pages=0):
+        """more_pages: hugepages of 2 MiB that something beside the rig needs."""
         super().__init__(programs, family)
-        self.tenants = tenants
-        self.sites = {name: MemorySite(name, family, programs, lab.RUN, self.cgroup, tenants) for name in SITES}
+        self.more_pages = more_pages
         self.generator = None
-        self.committed = {}
 
     def hugepages(self):
-        return len(SITES) * (SITE_HUGEPAGES_MIB // 2 + lab.HUGEPAGES_SPARE) + HUGEPAGES_MIB // 2 + lab.HUGEPAGES_SPARE
+        return super().hugepages() + HUGEPAGES_MIB // 2 + lab.HUGEPAGES_SPARE + self.more_pages
 
-    def build_network(self):
-        namespace.create(BOX)
-        for site in self:
-            namespace.create(site.box)
-            namespace.sysctl(site.box, ipv6__conf__default__accept_dad=0, ipv6__conf__default__accept_ra=0)
+    def bring_up(self, change=None, patience=60):
+        ports, tenants, first_vlan = self.generator_ports()
+        self.generator = Generator(f"{self.programs.build}/perf/pontlevis-loadgen", f"{lab.RUN}/loadgen.log", ports,
+                                   [("a", "b")], tenants, first_vlan, [generator_processor()] * 2,
+                                   ["--link-wait", str(LINK_WAIT_S)])
+        super().bring_up(change, patience)
+        self.generator.ready()
+
+    def generator_ports(self):
+        """Ports by name as DPDK devices, the number of tenants, the VLAN of the first one (None: untagged)."""
+        raise NotImplementedError
 
     def placement(self):
         """Which processor does what, for the report."""
-        processors = sorted(os.sched_getaffinity(0))
-        return {"generator": processors[0], **{site.name: site.worker for site in self}}
-
-    def start(self):
-        for site in self:
-            site.start_control()
-            site.start_dataplane()
-        for site in self:
-            site.wait_connected()
-
-    def bring_up(self, change=None, patience=60):
-        self.start()
-        self.committed = self.documents()
-        for name, document in self.committed.items():
-            if change:
-                change(document)
-            self[name].commit(document)
-        if wait_until(self.ready, patience) is None:
-            raise SiteError("the sessions between the sites do not come up: " + "; ".join(
-                f"{site.name}: {peer['session']} {peer['last_error']}" for site in self
-                for peer in site.cli("peers")["peers"]))
-        self.connect()
-
-    def sas_complete(self):
-        """An SA in each direction for every tenant, which the dataplane knows too."""
-        for site in self:
-            present = [sa for sa in site.cli("sas")["sas"] if sa["packets"] is not None]
-            if len({(sa["direction"], sa["tenant"]) for sa in present}) != 2 * self.tenants:
-                return False
-        return True
-
-    def connect(self):
-        """The generator's ports are the far ends of the sites' access ports."""
-        ports = {name: f"net_memif{number},role=client,socket={site.socket_of('lan0')},socket-abstract=no,"
-                       f"rsize={RING_LOG2}" for number, (name, site) in enumerate(zip("ab", self))}
-        self.generator = Generator(f"{self.programs.build}/perf/pontlevis-loadgen", f"{lab.RUN}/loadgen.log", ports,
-                                   [("a", "b")], self.tenants, FIRST_VLAN, sorted(os.sched_getaffinity(0))[0])
+        return {"generator": generator_processor(), **{site.name: site.worker for site in self}}
 
     def named_drops(self):
         """Everything that a dataplane counts as dropped, by "site tenant reason"."""
@@ -145,4 +141,75 @@ class MemoryRig(lab.Lab):
             self.generator = None
 
 
-RIGS = {rig.name: rig for rig in (MemoryRig,)}
+class MemoryRig(Rig):
+    name = "memory"
+    description = "two sites and the generator as processes, joined by memif; no kernel in a packet's way"
+    cuts = ("site",)
+
+    def __init__(self, programs, tenants=1, family=4, more_pages=0):
+        super().__init__(programs, family, more_pages)
+        self.tenants = tenants
+        self.sites = {name: MemorySite(name, family, programs, lab.RUN, self.cgroup, tenants) for name in SITES}
+
+    def build_network(self):
+        namespace.create(BOX)
+        for site in self:
+            namespace.create(site.box)
+            namespace.sysctl(site.box, ipv6__conf__default__accept_dad=0, ipv6__conf__default__accept_ra=0)
+
+    def start(self):
+        wanted = [site.socket_of("lan0") for site in self]
+        if lab.wait_until(lambda: all(map(os.path.exists, wanted)), 60) is None:
+            raise SiteError("the generator does not open its ports")
+        super().start()
+
+    def sas_complete(self):
+        """An SA in each direction for every tenant, which the dataplane knows too."""
+        for site in self:
+            present = [sa for sa in site.cli("sas")["sas"] if sa["packets"] is not None]
+            if len({(sa["direction"], sa["tenant"]) for sa in present}) != 2 * self.tenants:
+                return False
+        return True
+
+    def generator_ports(self):
+        """
+        They are the far ends of the sites' access ports, and the servers: DPDK's memif connects when it starts, and never
+        again, so that the one that stays has to be the server of the one that may be killed.
+        """
+        ports = {name: memif(number, "server", site.socket_of("lan0"))
+                 for number, (name, site) in enumerate(zip("ab", self))}
+        return ports, self.tenants, FIRST_VLAN
+
+
+class VethRig(Rig):
+    """The lab of `perf/lab up`, with the generator in the place of a tenant's hosts at two sites."""
+
+    name = "veth"
+    description = "three sites with AF_XDP ports on veth pairs and a carrier, as `perf/lab up` has them; the kernel carries frames"
+    cuts = ("site", "link")
+    TENANT = "hopital"
+    access_port = topology.TENANTS[TENANT]["port"]
+
+    def __init__(self, programs, tenants=1, family=4, more_pages=0):
+        if tenants != 1:
+            raise SiteError("the rig veth has one tenant with load: its access ports are untagged")
+        super().__init__(programs, family, more_pages)
+
+    def build_network(self):
+        super().build_network()
+        namespace.create(BOX)
+        namespace.sysctl(BOX, ipv6__conf__default__disable_ipv6=1)
+        for name, site in zip("ab", SITES):
+            host = topology.host_namespace(self.TENANT, site)
+            namespace.ip(host, "link set eth0 down", f"link set eth0 netns {BOX} name load-{name}")
+            namespace.ip(BOX, f"link set load-{name} up")
+
+    def generator_ports(self):
+        return {name: af_packet(number, f"load-{name}") for number, name in enumerate("ab")}, 1, None
+
+    def set_link(self, site, state):
+        """A site's line to the carrier, at the carrier's end: "up" or "down"."""
+        namespace.ip(topology.carrier_namespace(), f"link set {site} {state}")
+
+
+RIGS = {rig.name: rig for rig in (MemoryRig, VethRig)}

@@ -7,15 +7,25 @@ import platform
 import subprocess
 import time
 
-from loadtest import methods, rig
+from loadtest import methods, nic, rig
+from loadtest import peers as others
 from loadtest.generator import HUGEPAGES_MIB, Generator
+from loadtest.scenario import RESULT_FORMAT
 from threesites import host, lab, namespace, program
+from threesites.lab import wait_until
 from threesites.site import SiteError
 
 IMIX_1400 = "64,576,64x2,576,64,1400,64,576,64,576,64"
+MIX_1400 = {"64": 7, "576": 4, "1400": 1}
 ASSUMED_PPS = 200e3
 SA_SECONDS = 4
+CUT_SECONDS = 1
+GUEST_VNI, GUEST_VLAN = 9000, 4000
 BENCH_HUGEPAGES = 320  # of 2 MiB
+# Ports and path of the generator alone, by what its line is.
+ALONE = {"ring": ({"a": "net_ring0"}, ("a", "a")),
+         "memif": ({name: rig.memif(number, role, f"{lab.RUN}/alone.memif")
+                    for number, (name, role) in enumerate((("a", "server"), ("b", "client")))}, ("a", "b"))}
 
 
 def size_words(size):
@@ -59,18 +69,23 @@ def machine():
 
 
 class Run:
-    """scenario: as scenario.load() gives it; programs: of a build; report: where progress goes."""
+    """
+    scenario: as scenario.load() gives it; programs: of a build; report: where progress goes;
+    rig_file: for the rig nic, as nic.load() gives it.
+    """
 
-    def __init__(self, scenario, programs, report):
+    def __init__(self, scenario, programs, report, rig_file=None):
         wanted = ["perf/pontlevis-loadgen"]
-        if any(step["method"] == "cycles" for step in scenario["steps"]):
+        if any(step["method"] in ("cycles", "peers") for step in scenario["steps"]):
             wanted.append("perf/pontlevis-bench")
         if missing := [name for name in wanted if not os.path.exists(f"{programs.build}/{name}")]:
             raise host.HostError(f"the build lacks {', '.join(missing)}: ninja -C {programs.build} {' '.join(missing)}")
         self.scenario = scenario
+        self.rig_file = rig_file
         self.programs = programs
         self.report = report
         self.rig = None
+        self.peers_up, self.has_turn = [], None
         self.found = {}  # size → row of a throughput step
         self.results = []
         self.alarms = []
@@ -78,16 +93,22 @@ class Run:
 
     # The rig
 
-    def _raise_rig(self, tenants, change=None):
+    def _raise_rig(self, tenants, change=None, more_pages=0):
         self._lower_rig()
         program.refuse_if_present()
-        self.rig = rig.RIGS[self.scenario["rig"]](self.programs, tenants)
+        self.rig = (nic.NicRig(self.programs, self.rig_file) if self.rig_file else
+                    rig.RIGS[self.scenario["rig"]](self.programs, tenants, more_pages=more_pages))
         self.rig.prepare()
         self.rig.bring_up(change)
         self.report.note(f"{self.rig.description}; tenants: {tenants}; processors: "
                          + ", ".join(f"{what} on {where}" for what, where in self.rig.placement().items()))
 
     def _lower_rig(self):
+        for peer in self.peers_up:
+            if peer.generator:
+                self.alarms += peer.generator.alarms
+            peer.close()
+        self.peers_up, self.has_turn = [], None
         if self.rig:
             if self.rig.generator:
                 self.alarms += self.rig.generator.alarms
@@ -124,18 +145,69 @@ class Run:
         return {"rows": methods.back_to_back(self.generator, step["sizes"], step.get("longest", 65536), self.report.note)}
 
     def timeline(self, step):
-        size, seconds = step.get("size", "imix:1400"), step.get("seconds", 10)
-        self._raise_rig(self.scenario.get("tenants", 1), short_lives)
+        what, size, seconds = step["what"], step.get("size", "imix:1400"), step.get("seconds", 10)
+        if what == "rekey":
+            self._raise_rig(self.scenario.get("tenants", 1), short_lives)
+        generator, before = self.generator, self.rig.named_drops()
         known = self.found.get(size)
         rate = step.get("load", 0.3) * (known["ndr_pps"] if known and known["ndr_pps"] else ASSUMED_PPS)
-        generator, before = self.generator, self.rig.named_drops()
-        row = methods.timeline(generator, size, rate, seconds, 50, self.report.note)
+        row = methods.timeline(generator, size, rate, seconds, 50, self.EVENTS[what](self, seconds), self.report.note)
+        if what == "rekey":
+            row["events"] = self._rollovers(row)
+            self.report.note(f"par1 began to seal with a new SA {len(row['events'])} times")
         row["drops"] = {name: count - before.get(name, 0) for name, count in self.rig.named_drops().items()
                         if count > before.get(name, 0)}
-        row["events"] = self._rollovers(row)
-        self.report.note(f"par1 began to seal with a new SA {len(row['events'])} times")
-        self._lower_rig()
-        return {"what": step["what"], **row}
+        if what != "reconfigure":
+            self._lower_rig()  # the next step finds it as it was at first
+        return {"what": what, **row}
+
+    def _events_control(self, seconds):
+        site = self.rig["par1"]
+
+        def restart():
+            site.kill("control")
+            site.start_control()
+            self._wait_ready()
+
+        return [(seconds * 0.3, "par1: kill -9 of control, until sessions and SAs are there again", restart)]
+
+    def _events_reconfigure(self, seconds):
+        def commit(tenants):
+            for name, document in self.rig.committed.items():
+                self.rig[name].commit({**document, "tenants": document["tenants"] + tenants})
+
+        guest = [{"name": "guest", "vni": GUEST_VNI, "circuits": [{"port": self.rig.access_port, "vlan": GUEST_VLAN}]}]
+        # An even number of commits: at the end all is as it was.
+        return [(second, "a tenant comes" if number % 2 == 0 else "it goes",
+                 lambda tenants=guest if number % 2 == 0 else []: commit(tenants))
+                for number, second in enumerate(range(1, 1 + 2 * ((int(seconds) - 1) // 2)))]
+
+    def _events_site(self, seconds):
+        site = self.rig["par2"]
+
+        def cut():
+            site.kill("dataplane")
+            time.sleep(CUT_SECONDS)
+            site.start_dataplane()
+            self._wait_ready()
+
+        return [(seconds * 0.3, f"par2: kill -9 of the dataplane, {CUT_SECONDS} s later a new one, until SAs are there again", cut)]
+
+    def _events_link(self, seconds):
+        def cut():
+            self.rig.set_link("par2", "down")
+            time.sleep(CUT_SECONDS)
+            self.rig.set_link("par2", "up")
+            self._wait_ready()
+
+        return [(seconds * 0.3, f"par2's line to the carrier is down for {CUT_SECONDS} s, until sessions and SAs are there", cut)]
+
+    def _wait_ready(self):
+        if wait_until(self.rig.ready, 60) is None:
+            raise SiteError("the sites do not find together again")
+
+    EVENTS = {"rekey": lambda _self, _seconds: [], "control": _events_control, "reconfigure": _events_reconfigure,
+              "site": _events_site, "link": _events_link}
 
     def _rollovers(self, row):
         """When the first site began to seal with a new SA, in seconds since the first frame."""
@@ -149,28 +221,91 @@ class Run:
                 found.append({"what": "new SA", "from_s": at, "to_s": at})
         return found
 
+    def scale_tenants(self, step):
+        rows = []
+        for tenants in step["tenants"]:
+            self._raise_rig(tenants)
+            row = methods.Search(step["size"], step.get("seconds", 0.5), step.get("tolerance", 0.1)).run(self.generator)
+            self.report.note(f"{tenants:>5} tenants: NDR {row['ndr_pps'] / 1e6:.3f}, PDR {row['pdr_pps'] / 1e6:.3f} Mpps")
+            rows.append({"tenants": tenants, **row})
+        self._lower_rig()
+        return {"size": step["size"], "rows": rows}
+
     def cycles(self, step):
         """perf/cycles needs hugepages only; what the rig has borrowed would be in its way."""
         self._lower_rig()
-        done = measure_cycles(self.programs, step)
+        host.hugepages_borrow(lab.BORROWER, BENCH_HUGEPAGES)
+        try:
+            done = measure_cycles(self.programs, step["sizes"], step.get("repetitions", 5), "--stages")
+        finally:
+            host.hugepages_return(lab.BORROWER)
         self.report.note("cycles per packet: " + ", ".join(
             f"{row['direction']} {row['frame']} {row['cycles_per_packet']:.0f} ({row['ratio']:.2f} of raw AES)"
             for row in done))
         return {"rows": done}
 
     def generator_alone(self, step):
+        """What the generator can do where nothing is between its ports: over a ring, and over a line as the rig has them."""
         self._lower_rig()
         rows = []
-        for size in step["sizes"]:
-            with Alone(self.programs) as generator:
+        for line in ALONE:
+            with Alone(self.programs, line) as generator:
                 self.tsc_hz = generator.tsc_hz
-                report = Named(generator).trial(rate="max", size=size, duration=step.get("seconds", 1), interval=0)
-            rows.append({"size": size, "received_pps": report["received_pps"], "received_bps": report["received_bps"]})
-            self.report.note(f"{size:>6}: {report['received_pps'] / 1e6:.2f} Mpps sent and received on one processor")
+                for size in step["sizes"]:
+                    report = Named(generator).trial(rate="max", size=size, duration=step.get("seconds", 1), interval=0)
+                    rows.append({"line": line, "size": size, "received_pps": report["received_pps"],
+                                 "received_bps": report["received_bps"]})
+                    self.report.note(f"{size:>6} over {line}: {report['received_pps'] / 1e6:.2f} Mpps sent and received on one "
+                                     "processor")
         return {"rows": rows}
 
-    STEPS = {"throughput": throughput, "latency": latency, "loss-curve": loss_curve, "back-to-back": back_to_back,
-             "timeline": timeline, "cycles": cycles, "generator": generator_alone}
+    def peers(self, step):
+        """Ours and others' gateways up at once; for each size, all of them are searched in turns."""
+        self._lower_rig()
+        names = step.get("peers", list(others.ALL))
+        beside = others.prepare(names, self.programs, self.report)
+        self._raise_rig(1, more_pages=BENCH_HUGEPAGES + sum(peer.hugepages() for peer in beside))
+        for peer in beside:
+            self.peers_up.append(peer)
+            peer.start()
+            self.report.note(f"{peer.name}: carries frames")
+        rows, raw = [], []
+        for size in step["sizes"]:
+            raw.append({"size": size, "pps": self._raw_aes(size, step.get("repetitions", 3))})
+            searches = {"pontlevis": (methods.Search(size, step.get("seconds", 0.5), step.get("tolerance", 0.05)), self.generator)}
+            searches |= {peer.name: (methods.Search(size, step.get("seconds", 0.5), step.get("tolerance", 0.05)),
+                                     Named(peer.generator)) for peer in self.peers_up}
+            turn = {searches[peer.name][0]: peer for peer in self.peers_up}
+            methods.in_turns(searches.values(), lambda search, turn=turn: self._give_turn(turn.get(search)))
+            self._give_turn(None)
+            rows += [{"peer": name, **search.row} for name, (search, _) in searches.items()]
+            self.report.note(f"{size:>9}: raw AES {raw[-1]['pps'] / 1e6:.2f} Mpps; PDR " + ", ".join(
+                f"{row['peer']} {row['pdr_pps'] / 1e6:.3f}" for row in rows[-len(searches):]))
+        self._lower_rig()
+        return {"peers": [{"name": "pontlevis", "description": "two sites: VXLAN in ESP in UDP, AES-256-GCM, a key for each tenant"},
+                          *({"name": name, "description": others.ALL[name].description} for name in names)],
+                "rows": rows, "raw_aes": raw}
+
+    def _give_turn(self, peer):
+        """Only the one whose turn it is runs; our own workers sleep while nothing comes."""
+        if peer is not self.has_turn:
+            if self.has_turn:
+                self.has_turn.pause()
+            if peer:
+                peer.resume()
+            self.has_turn = peer
+
+    def _raw_aes(self, size, repetitions):
+        """Frames per second of one processor that does nothing but AES-256-GCM, sealing and opening."""
+        mix = MIX_1400 if size == "imix:1400" else {size: 1}
+        cycles = {frame: 0.0 for frame in mix}
+        for row in measure_cycles(self.programs, list(mix), repetitions):
+            cycles[str(row["frame"])] += row["raw_cycles_per_packet"]
+        return self.rig.generator.tsc_hz * sum(mix.values()) / sum(cycles[frame] * share for frame, share in mix.items())
+
+    STEPS = {"throughput": throughput, "peers": peers, "latency": latency, "loss-curve": loss_curve,
+             "back-to-back": back_to_back, "timeline": timeline, "scale-tenants": scale_tenants, "cycles": cycles,
+             "generator": generator_alone}
 
     def run(self):
         """Returns the result; the rig is left to the caller to take down."""
@@ -180,39 +315,37 @@ class Run:
             self.report.step(" ".join([step["method"], step.get("what", "")]).strip())
             self.results.append({"method": step["method"], **self.STEPS[step["method"]](self, step)})
         self._lower_rig()
-        return {"format": 1, "scenario": self.scenario, "started": started,
-                "seconds": round(time.monotonic() - start, 1), "machine": machine(), "tsc_hz": self.tsc_hz, "steps": self.results,
+        return {"format": RESULT_FORMAT, "scenario": self.scenario, "started": started,
+                "seconds": round(time.monotonic() - start, 1), "machine": machine(), "rig_file": self.rig_file, "tsc_hz": self.tsc_hz, "steps": self.results,
                 "alarms": self.alarms}
 
 
 class Alone:
-    """The generator with a ring of its own instead of a rig: what it sends it receives."""
+    """The generator wired to itself: what it sends it receives, with nothing between."""
 
-    def __init__(self, programs):
+    def __init__(self, programs, line):
         self.programs = programs
+        self.line = line
 
     def __enter__(self):
         host.hugepages_borrow(lab.BORROWER, HUGEPAGES_MIB // 2 + lab.HUGEPAGES_SPARE)
         os.makedirs(lab.RUN, mode=0o700, exist_ok=True)
         namespace.create(rig.BOX)
-        self.generator = Generator(f"{self.programs.build}/perf/pontlevis-loadgen", f"{lab.RUN}/loadgen.log",
-                                   {"a": "net_ring0"}, [("a", "a")], 1, rig.FIRST_VLAN,
-                                   sorted(os.sched_getaffinity(0))[0])
-        return self.generator
+        ports, path = ALONE[self.line]
+        self.generator = Generator(f"{self.programs.build}/perf/pontlevis-loadgen", f"{lab.RUN}/loadgen.log", ports, [path], 1,
+                                   rig.FIRST_VLAN, [rig.generator_processor()] * 2)
+        return self.generator.ready()
 
     def __exit__(self, *_):
         self.generator.stop()
         lab.down()
 
 
-def measure_cycles(programs, step):
-    host.hugepages_borrow(lab.BORROWER, BENCH_HUGEPAGES)
-    try:
-        words = [f"{programs.build}/perf/pontlevis-bench", "--frames", ",".join(step["sizes"]), "--repetitions",
-                 str(step.get("repetitions", 5)), "--stages", "--json"]
-        done = subprocess.run(words, text=True, capture_output=True, check=False, start_new_session=True)
-        if done.returncode:
-            raise SiteError(f"{' '.join(words)}: {done.stderr.strip()[-2000:]}")
-        return json.loads(done.stdout)
-    finally:
-        host.hugepages_return(lab.BORROWER)
+def measure_cycles(programs, frames, repetitions, *options):
+    """Rows of perf/cycles, which needs BENCH_HUGEPAGES."""
+    words = [f"{programs.build}/perf/pontlevis-bench", "--frames", ",".join(frames), "--repetitions", str(repetitions), *options,
+             "--json"]
+    done = subprocess.run(words, text=True, capture_output=True, check=False, start_new_session=True)
+    if done.returncode:
+        raise SiteError(f"{' '.join(words)}: {done.stderr.strip()[-2000:]}")
+    return json.loads(done.stdout)

@@ -5,8 +5,11 @@ import os
 
 import jsonschema
 
+from loadtest import rig
+
 DIRECTORY = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "scenarios")
 SCHEMA = os.path.join(DIRECTORY, "scenario.schema.json")
+RESULT_FORMAT = 2  # of the JSON document that a run ends with
 
 
 class ScenarioError(Exception):
@@ -36,10 +39,19 @@ def load(name):
     if error := jsonschema.exceptions.best_match(checker.iter_errors(document)):
         place = "/" + "/".join(str(part) for part in error.absolute_path)
         raise ScenarioError(f"{path}: {place}: {error.message}")
+    if document["rig"] == "nic" and "tenants" in document:
+        raise ScenarioError(f"{path}: /tenants: stands in the rig file")
+    cuts = rig.RIGS[document["rig"]].cuts if document["rig"] != "nic" else ()
     searched = set()
     for number, step in enumerate(document["steps"]):
         if step["method"] == "throughput":
             searched |= set(step["sizes"])
+        if step["method"] == "timeline" and step["what"] in ("site", "link") and step["what"] not in cuts:
+            raise ScenarioError(f"{path}: /steps/{number}: a {step['what']} cannot be cut on the rig {document['rig']}")
+        if document["rig"] == "nic" and step["method"] == "timeline":
+            raise ScenarioError(f"{path}: /steps/{number}: the appliances on the rig nic are not ours to change")
+        if document["rig"] != "memory" and step["method"] in ("peers", "scale-tenants"):
+            raise ScenarioError(f"{path}: /steps/{number}: {step['method']} needs the rig memory")
         if step["method"] in ("latency", "loss-curve") and (missing := set(step["sizes"]) - searched):
             raise ScenarioError(f"{path}: /steps/{number}: no throughput step before it searches {', '.join(missing)}")
     return {"name": os.path.basename(path)[:-5], **document}

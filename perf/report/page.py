@@ -89,7 +89,8 @@ class Page:
                 bits.line(x, [row[key] * row["mean_size"] * 8 / 1e9 for row in sized], self.name(label, other), index, other)
             rows += [[self.name(row["size"], other), number(row["ndr_pps"] / 1e6), number(row["pdr_pps"] / 1e6),
                       number(row["saturated_pps"] / 1e6), number(row["ndr_pps"] * row["mean_size"] * 8 / 1e9),
-                      number(row["pdr_pps"] * row["mean_size"] * 8 / 1e9), len(row["trials"])] for row in step["rows"]]
+                      number(row["pdr_pps"] * row["mean_size"] * 8 / 1e9), f"{row['slipped']:.1%}",
+                      len(row["trials"])] for row in step["rows"]]
         raw = self.raw_aes()
         sizes = sorted(int(frame) for frame in raw if frame.isdigit())
         if sizes:
@@ -107,7 +108,42 @@ class Page:
             f"interval of the search is {step['tolerance']:.0%} wide. Bits are those of tenants' frames.",
             f"<figure>{frames.svg()}</figure>",
             figure(bits, table("Throughput by frame size", ["frame, bytes", "NDR, Mpps", "PDR, Mpps", "saturated, Mpps",
-                                                            "NDR, Gbit/s", "PDR, Gbit/s", "trials"], rows)))
+                                                            "NDR, Gbit/s", "PDR, Gbit/s", "generator late", "trials"], rows)))
+
+    def peers(self):
+        steps = self.both("peers")
+        if not steps:
+            return
+        chart = Chart("peers", "Throughput beside others, 0.5 % loss", "frame, bytes", "Mpps", log_y=True)
+        sizes = list(dict.fromkeys(row["size"] for step, _ in steps for row in step["rows"]))
+        rows = []
+        for step, other in steps:
+            index = 0
+            found = {(row["peer"], row["size"]): row for row in step["rows"]}
+            for peer in step["peers"]:
+                mine = [(at, found[peer["name"], size]) for at, size in enumerate(sizes) if (peer["name"], size) in found]
+                chart.line([at for at, _ in mine], [row["pdr_pps"] / 1e6 for _, row in mine], self.name(peer["name"], other),
+                           index, other)
+                index += 1
+            raw = {row["size"]: row["pps"] for row in step["raw_aes"]}
+            chart.line([at for at, size in enumerate(sizes) if size in raw], [raw[size] / 1e6 for size in sizes if size in raw],
+                       self.name("raw AES-256-GCM", other), index, other, marker="s")
+            for size in dict.fromkeys(row["size"] for row in step["rows"]):
+                mine = [found[peer["name"], size] for peer in step["peers"]]
+                for title, key in (("0.5 % loss", "pdr_pps"), ("no loss", "ndr_pps"), ("saturated", "saturated_pps")):
+                    rows.append([self.name(size, other), title, *(number(row[key] / 1e6) for row in mine),
+                                 number(raw[size] / 1e6)])
+        chart.categories(sizes)
+        step = steps[0][0]
+        who = "".join(f"<dt>{text(peer['name'])}</dt><dd>{text(peer['description'])}</dd>" for peer in step["peers"])
+        late = max(step["rows"], key=lambda row: row["slipped"])
+        self.section(
+            "Side by side", "The same generator, frames and search for all, one trial of each in turn, on the same processors; whoever "
+            "polls is stopped while another has its turn. Raw AES: what one processor could seal and open if it did "
+            f"nothing else. Near a search's result the generator was too late for at most {late['slipped']:.1%} of the frames "
+            f"({late['peer']}, {late['size']}).",
+            f"<dl>{who}</dl>", figure(chart, table("Mpps by frame size", ["frame, bytes", "at", *(peer["name"] for peer in
+                                                                                            step["peers"]), "raw AES"], rows)))
 
     def latency(self):
         steps = self.both("latency")
@@ -115,8 +151,9 @@ class Page:
             return
         chart = Chart("latency", "Latency percentiles", "percentile", "one-way latency, µs", log_y=True)
         names = ["p1", "p10", "p25", "p50", "p75", "p90", "p95", "p99", "p99.9", "p99.99"]
-        rows, index = [], 0
+        rows = []
         for step, other in steps:
+            index = 0
             for row in step["rows"]:
                 quantiles = row["latency_ns"]
                 if row["load"] == max(entry["load"] for entry in step["rows"]) or len(step["rows"]) <= 6:
@@ -182,15 +219,40 @@ class Page:
                      *charts, table("Cycles per packet", ["direction", "frame", "path", "AES alone", "AES / path",
                                                           "Mpps", "Gbit/s"], rows))
 
+    def scaling(self):
+        steps = self.both("scale-tenants")
+        if not steps:
+            return
+        chart = Chart("tenants", "Throughput against the number of tenants", "tenants", "Mpps", log_x=True)
+        rows = []
+        for index, (step, other) in enumerate(steps):
+            x = [row["tenants"] for row in step["rows"]]
+            for offset, (label, key) in enumerate((("no loss", "ndr_pps"), ("0.5 % loss", "pdr_pps"))):
+                chart.line(x, [row[key] / 1e6 for row in step["rows"]], self.name(f"{step['size']}, {label}", other),
+                           2 * index + offset, other)
+            chart.axes.set_xticks(x, [str(tenants) for tenants in x])
+            rows += [[self.name(row["tenants"], other), step["size"], number(row["ndr_pps"] / 1e6),
+                      number(row["pdr_pps"] / 1e6), number(row["saturated_pps"] / 1e6)] for row in step["rows"]]
+        chart.axes.minorticks_off()
+        chart.from_zero()
+        self.section("Tenants", "Every tenant has a VLAN, SAs and a flow of its own; frames take turns.",
+                     figure(chart, table("Throughput by tenants", ["tenants", "frame, bytes", "NDR, Mpps", "PDR, Mpps",
+                                                                   "saturated, Mpps"], rows)))
+
+    TIMELINES = {"rekey": "Keys change under load", "control": "Control is killed under load",
+                 "reconfigure": "Configurations are committed under load", "site": "A site is cut off under load",
+                 "link": "A line to the carrier is cut under load"}
+
     def timelines(self):
         for index, step in enumerate(self.steps("timeline")):
             series, unit = step["intervals"], step["interval_ms"] / 1e3
             kept = range(min(len(series["sent"]), int(step["seconds"] / unit)))
             times = [(i + 0.5) * unit for i in kept]
             lost = [max(0, series["lost"][i]) + series["refused"][i] for i in kept]
-            received = Chart(f"timeline-{index}", "Keys change under load", "seconds", "kpps", height=2.6)
+            received = Chart(f"timeline-{index}", self.TIMELINES[step["what"]], "seconds", "kpps", height=2.6)
             received.line(times, [series["received"][i] / unit / 1e3 for i in kept], "received", 0, marker="")
             received.crosses([at for at, count in zip(times, lost) if count], [0 for count in lost if count], "frames lost")
+            received.line(times, [count / unit / 1e3 for count in lost], "lost", 4, marker="", width=1.0)
             delay = Chart(f"timeline-latency-{index}", "Latency meanwhile", "seconds", "latency, µs", log_y=True, height=2.6)
             for number_, (label, key) in enumerate((("median", "p50_ns"), ("99 %", "p99_ns"), ("max", "max_ns"))):
                 delay.line(times, [max(series[key][i], 1) / 1e3 for i in kept], label, number_, marker="")
@@ -203,7 +265,7 @@ class Page:
             total = step["lost"] + step["refused"]
             drops = [[name, count] for name, count in step["drops"].items()]
             self.section(
-                "Keys change under load",
+                self.TIMELINES[step["what"]],
                 f"{number(step['offered'], 0)} frames ({step['size']}) at {number(step['rate_pps'] / 1e3, 0)} kpps: {total} lost, "
                 f"{step['duplicates']} twice, {step['reordered']} reordered. Bands: something happens.",
                 f"<figure>{received.svg()}</figure>", figure(delay, table("What happened", ["what", "at, s", "took, s"], events)
@@ -211,12 +273,28 @@ class Page:
                                                                 if drops else "")))
 
     def generator(self):
-        rows = [[self.name(row["size"], other), number(row["received_pps"] / 1e6, 2), number(row["received_bps"] / 1e9, 2)]
-                for step, other in self.both("generator") for row in step["rows"]]
+        rows = []
+        for step, other in self.both("generator"):
+            most = self.most_received(self.other if other else self.result)
+            for row in step["rows"]:
+                measured = most.get(row["size"]) if row["line"] == "memif" else None
+                rows.append([self.name(row["size"], other), row["line"], number(row["received_pps"] / 1e6, 2),
+                             number(row["received_bps"] / 1e9, 2), number(measured / 1e6, 2) if measured else "",
+                             number(row["received_pps"] / measured, 1) if measured else ""])
         if rows:
-            self.section("The generator itself", "What it sends and receives over a ring of its own, on one processor: the "
-                         "figures above have to stay well below.",
-                         table("Generator alone", ["frame, bytes", "Mpps", "Gbit/s"], rows))
+            self.section("The generator itself", "What it sends and receives on one processor with nothing between its ports: over a "
+                         "ring, and over memif as on the rig. The sites' figures have to stay below half of the latter, or they say "
+                         "more about the generator.",
+                         table("Generator alone", ["frame, bytes", "line", "Mpps", "Gbit/s", "most that sites carried, Mpps",
+                                                   "generator / sites"], rows))
+
+    def most_received(self, result):
+        """The highest rate at which our sites carried frames, by size."""
+        most = {}
+        for row in (row for step in result["steps"] if step["method"] in ("throughput", "peers") for row in step["rows"]
+                    if row.get("peer", "pontlevis") == "pontlevis"):
+            most[row["size"]] = max([most.get(row["size"], 0), *(trial["received_pps"] for trial in row["trials"])])
+        return most
 
     def facts(self, result):
         machine, scenario = result["machine"], result["scenario"]
@@ -232,7 +310,7 @@ class Page:
         alarms = "".join(f"<p class=alarm>ALARM: {text(alarm)}</p>" for alarm in self.result["alarms"])
         if not alarms:
             alarms = "<p>No frame arrived at another tenant.</p>"
-        for part in (self.throughput, self.latency, self.loss, self.bursts, self.timelines, self.cycles,
+        for part in (self.throughput, self.peers, self.latency, self.loss, self.bursts, self.timelines, self.scaling, self.cycles,
                      self.generator):
             part()
         other = f"<h2>Compared with</h2>{self.facts(self.other)}" if self.other else ""

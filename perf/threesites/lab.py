@@ -17,6 +17,7 @@ CAPTURES = "/var/tmp/pontlevis-lab"  # on disk: they are too large for a memory 
 BORROWER = "lab"
 CGROUP = "pontlevis-lab"
 EAL_RUN = "/run/dpdk"
+WIREGUARD_RUN = "/run/wireguard"  # sockets of wireguard-go, which a load test puts beside the lab's sites
 
 # Pages that a dataplane maps beside its -m while it starts.
 HUGEPAGES_SPARE = 8
@@ -28,6 +29,7 @@ class Lab:
         self.programs = programs
         self.cgroup = f"{host.cgroup_root()}/{CGROUP}"
         self.sites = {name: Site(name, family, programs, RUN, self.cgroup) for name in topology.SITES}
+        self.committed = {}  # by site: the document that bring_up() has committed
 
     def __iter__(self):
         return iter(self.sites.values())
@@ -82,12 +84,15 @@ class Lab:
         that, if the change has other tenants.
         """
         self.start()
-        for name, document in self.documents().items():
+        self.committed = self.documents()
+        for name, document in self.committed.items():
             if change:
                 change(document)
             self[name].commit(document)
         if wait_until(ready or self.ready, patience) is None:
-            raise SiteError("the sessions between the sites do not come up")
+            raise SiteError("the sessions between the sites do not come up: " + "; ".join(
+                f"{site.name} to {peer['name']}: {peer['session']} {peer['last_error']}" for site in self
+                for peer in site.cli("peers")["peers"]))
 
     def sessions_up(self):
         return all(peer["session"] == "up" for site in self for peer in site.cli("peers")["peers"])
@@ -165,7 +170,10 @@ def down():
     for directory in (RUN, CAPTURES, *glob.glob(f"{EAL_RUN}/{topology.PREFIX}*")):
         if os.path.exists(directory):
             attempt(directory, shutil.rmtree, directory)
-    with contextlib.suppress(OSError):
-        os.rmdir(EAL_RUN)
+    for path in glob.glob(f"{WIREGUARD_RUN}/{topology.PREFIX}*"):
+        attempt(path, os.unlink, path)
+    for directory in (EAL_RUN, WIREGUARD_RUN):
+        with contextlib.suppress(OSError):
+            os.rmdir(directory)
     attempt("hugepages", host.hugepages_return, BORROWER)
     return problems

@@ -36,6 +36,12 @@ def _run_quietly(words, what, report):
     report.note(f"{what}: done")
 
 
+def install(packages, report):
+    """Packages that only some runs need; nothing happens if they are there."""
+    if packages:
+        _run_quietly([os.path.join(TREE, ".ci/prepare"), *packages], "packages: " + ", ".join(packages), report)
+
+
 def build(given, report, directory="build", options=(), targets=()):
     """The programs of a build that is there already (given), or packages and a build in a directory of the tree."""
     if given:

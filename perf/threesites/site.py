@@ -46,6 +46,8 @@ class Site:
         self.control_socket = f"{self.directory}/control.sock"
         self.dataplane_socket = f"{self.directory}/dataplane.sock"
         self.dataset = f"{self.directory}/fence.csv"
+        processors = sorted(os.sched_getaffinity(0))
+        self.worker = processors[topology.number(name) % len(processors)]  # the processor of its worker
         self.processes = {}
         self.environment = {}  # of each process, beside what the lab itself has
         self.dataplane_options = []  # beside those that every site of the lab has
@@ -92,14 +94,12 @@ class Site:
     # Processes
 
     def dataplane_words(self):
-        processors = sorted(os.sched_getaffinity(0))
-        worker = processors[topology.number(self.name) % len(processors)]
         ports = [("wan0", "wan")] + [(tenant["port"], "access") for tenant in topology.TENANTS.values()]
         words = [self.programs.dataplane, "--link", self.dataplane_socket, "--idle", "backoff"]
         for port, role in ports:
             words += ["--port", f"{port}:{role}:net_af_xdp_{port},iface={port},xdp_prog={self.programs.steer[role]}"]
         words += self.dataplane_options
-        return words + ["--", "--lcores", f"0@{processors[0]},1@{worker}", "--in-memory", "--no-pci",
+        return words + ["--", "--lcores", f"0@{min(os.sched_getaffinity(0))},1@{self.worker}", "--in-memory", "--no-pci",
                         "--file-prefix", self.box, "-m", str(HUGEPAGES_MIB)]
 
     def control_words(self):

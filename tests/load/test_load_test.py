@@ -21,7 +21,7 @@ BRIEF = {"offered": 1000, "sent": 990, "refused": 10, "slipped": 0, "received": 
          "reordered": 0, "flooded": 0, "misdelivered": 0, "loss_ratio": 0.017, "offered_pps": 1e6, "received_pps": 9.83e5,
          "received_bps": 5e8, "seconds": 1.0}
 FOUND = {"trial_seconds": 0.5, "tolerance": 0.05, "saturated_pps": 2e6, "saturated_bps": 1e9, "ndr_pps": 1e6,
-         "pdr_pps": 1.5e6, "mean_size": 64, "trials": [BRIEF]}
+         "pdr_pps": 1.5e6, "mean_size": 64, "slipped": 0.01, "trials": [BRIEF]}
 
 
 def result(name="some <scenario>"):
@@ -31,11 +31,15 @@ def result(name="some <scenario>"):
     cycles = [{"direction": way, "frame": frame, "cycles_per_packet": 300.0, "raw_cycles_per_packet": 100.0, "ratio": 0.33,
                "mpps": 5.0, "gbps": 3.0, "stages": {"rx": 50.0, "seal": 250.0}}
               for way in ("outbound", "inbound") for frame in (64, 1400, "imix")]
-    return {"format": 1, "scenario": {"name": name, "description": "& all", "rig": "memory", "steps": []},
+    return {"format": scenario.RESULT_FORMAT, "scenario": {"name": name, "description": "& all", "rig": "memory", "steps": []},
             "started": "2026-01-01T00:00:00+00:00", "seconds": 1.0, "tsc_hz": 2.4e9, "alarms": [],
             "machine": {"processor": "some", "processors": 2, "kernel": "6", "dpdk": "22.11", "commit": "0", "changed": False},
             "steps": [
-                {"method": "generator", "rows": [{"size": "64", "received_pps": 1e7, "received_bps": 5e9}]},
+                {"method": "generator", "rows": [{"line": line, "size": "64", "received_pps": 1e7, "received_bps": 5e9}
+                                                 for line in ("ring", "memif")]},
+                {"method": "peers", "peers": [{"name": name, "description": "< some"} for name in ("pontlevis", "l2fwd")],
+                 "rows": [{"peer": name, "size": size, **FOUND} for name in ("pontlevis", "l2fwd") for size in
+                          ("64", "imix:1400")], "raw_aes": [{"size": size, "pps": 4e6} for size in ("64", "imix:1400")]},
                 {"method": "cycles", "rows": cycles},
                 {"method": "throughput", "rows": [{"size": size, **FOUND} for size in ("64", "1400", "imix:1400")]},
                 {"method": "latency", "rows": [{"size": "64", "load": load, "rate_pps": 1e5, "latency_ns": LATENCY,
@@ -45,7 +49,9 @@ def result(name="some <scenario>"):
                 {"method": "back-to-back", "rows": [{"size": "64", "frames": 4711, "at_least": True}]},
                 {"method": "timeline", "what": "rekey", "size": "64", "rate_pps": 100.0, "interval_ms": 50,
                  "intervals": series, "events": [{"what": "new SA", "from_s": 0.2, "to_s": 0.2}], "drops": {"a b": 7},
-                 "latency_ns": LATENCY, **BRIEF}]}
+                 "latency_ns": LATENCY, **BRIEF},
+                {"method": "scale-tenants", "size": "64", "rows": [{"tenants": count, "size": "64", **FOUND}
+                                                                   for count in (1, 16)]}]}
 
 
 class Reader(html.parser.HTMLParser):
@@ -86,7 +92,7 @@ def read(text):
 def test_a_page_needs_nothing_beside_it_and_every_chart_has_marks(other):
     text = page.Page(result(), other).html()
     reader = read(text)
-    assert len(reader.charts) == 8
+    assert len(reader.charts) == 10
     for label, marks in reader.charts:
         assert label and marks, label
     assert len(reader.ids) == len(set(reader.ids))
@@ -101,6 +107,20 @@ def test_a_page_needs_nothing_beside_it_and_every_chart_has_marks(other):
                                                                       read(page.Page(result()).html()).charts)
 
 
+def test_two_runs_on_one_page_by_the_command(tmp_path):
+    for name in ("one", "other"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "result.json").write_text(json.dumps(result(name)))
+    (tmp_path / "old.json").write_text(json.dumps({**result(), "format": 1}))
+    words = [f"{TREE}/perf/lab", "page", str(tmp_path / "one")]
+    subprocess.run([*words, str(tmp_path / "other"), "--output", str(tmp_path / "page")], check=True, timeout=120)
+    assert (tmp_path / "page/index.html").read_text() == page.Page(result("one"), result("other")).html()
+    for wrong in ("old.json", "nothing"):
+        done = subprocess.run([*words, str(tmp_path / wrong), "--output", str(tmp_path / "not")], text=True, capture_output=True,
+                              timeout=120, check=False)
+        assert done.returncode == 2 and wrong in done.stderr and not (tmp_path / "not").exists()
+
+
 def test_an_alarm_is_the_first_thing_said():
     wrong = result()
     wrong["alarms"] = ["a frame of another"]
@@ -109,7 +129,7 @@ def test_an_alarm_is_the_first_thing_said():
 
 
 def test_the_library_of_scenarios_is_valid():
-    assert {"standard", "quick", "rekey"} <= set(scenario.names())
+    assert {"standard", "quick", "rekey", "peers", "cut", "reconfigure", "scale-tenants", "veth"} <= set(scenario.names())
     for name in scenario.names():
         assert scenario.load(name)["name"] == name
 
@@ -118,6 +138,8 @@ def test_the_library_of_scenarios_is_valid():
     ("{", "Expecting"), ({"rig": "memory", "description": "x"}, "/: 'steps' is a required"),
     ({"rig": "cloud", "description": "x", "steps": [{"method": "throughput", "sizes": ["64"]}]}, "/rig"),
     ({"rig": "memory", "description": "x", "steps": [{"method": "throughput", "sizes": ["big"]}]}, "/steps/0"),
+    ({"rig": "memory", "description": "x", "steps": [{"method": "timeline", "what": "link"}]}, "a link cannot be cut"),
+    ({"rig": "veth", "description": "x", "steps": [{"method": "peers", "sizes": ["64"]}]}, "/steps/0: peers needs"),
     ({"rig": "memory", "description": "x", "steps": [{"method": "latency", "sizes": ["64"]}]}, "/steps/0: no throughput"),
 ])
 def test_a_wrong_scenario_is_refused_by_its_place(tmp_path, document, place):
@@ -154,11 +176,22 @@ class Device:
 @pytest.mark.parametrize("stalls", [(), (3,), (2, 5, 7)])
 def test_the_search_finds_both_limits(lossless, limit, stalls):
     device = Device(lossless, limit, stalls)
-    found = methods.Search(device, "64", 1, 0.02).run()
+    found = methods.Search("64", 1, 0.02).run(device)
     pdr = limit / (1 - 0.005)
-    assert lossless * 0.98 <= found["ndr_pps"] <= lossless or lossless < 0.02 * limit
+    assert lossless * 0.98 <= found["ndr_pps"] <= lossless
     assert pdr * 0.98 <= found["pdr_pps"] <= pdr
     assert len(device.asked) < 40
+
+
+def test_searches_that_take_turns_find_what_each_finds_alone():
+    devices = [Device(1e6, 2e6), Device(1e4, 3e6), Device(5e5, 5e5)]
+    order, alone = [], [methods.Search("64", 1, 0.02).run(Device(device.lossless, device.limit)) for device in devices]
+    searches = [methods.Search("64", 1, 0.02) for _ in devices]
+    methods.in_turns([(search, device) for search, device in zip(searches, devices)], order.append)
+    assert [search.row for search in searches] == alone
+    # As long as all are at work, none is ahead of another.
+    shortest = min(len(device.asked) for device in devices)
+    assert order[:3 * shortest] == searches * shortest
 
 
 def lab_run(build, *arguments, **options):
@@ -184,19 +217,76 @@ def test_a_short_run_ends_with_a_page(build, tmp_path):
     assert lab.present() == [] and hugepages() == before
 
 
-def test_an_interrupted_run_leaves_nothing(build, tmp_path):
+def write_scenario(path, *steps, rig="memory"):
+    path.write_text(json.dumps({"description": "a test's", "rig": rig, "steps": steps}))
+    return str(path)
+
+
+def finished(process, directory, patience=400):
+    said, _ = process.communicate(timeout=patience)
+    assert process.returncode == 0, said
+    found = json.loads((directory / "result.json").read_text())
+    assert found["alarms"] == []
+    assert all(marks for _, marks in read((directory / "index.html").read_text()).charts)
+    return found["steps"]
+
+
+def test_others_run_beside_us(build, tmp_path):
+    """Built, installed, configured and measured; what they carry has passed their encryption, or they carry nothing."""
+    path = write_scenario(tmp_path / "beside.json", {"method": "peers", "sizes": ["64"], "seconds": 0.1, "tolerance": 0.4})
+    step, = finished(lab_run(build, path, "--output", str(tmp_path / "run")), tmp_path / "run")
+    assert {row["peer"] for row in step["rows"]} == {"pontlevis", "ipsec-secgw", "wireguard-go", "l2fwd"}
+    assert all(row["saturated_pps"] > 0 for row in step["rows"]) and step["raw_aes"][0]["pps"] > 0
+    assert lab.present() == []
+
+
+def test_what_happens_under_load_is_on_the_timeline(build, tmp_path):
+    """Commits lose nothing. A dataplane that is killed loses what is sent until the next one has its SAs, and nothing after."""
+    path = write_scenario(tmp_path / "changes.json",
+                          {"method": "throughput", "sizes": ["512"], "seconds": 0.1, "tolerance": 0.4},
+                          {"method": "timeline", "what": "reconfigure", "size": "512", "seconds": 5, "load": 0.05},
+                          {"method": "timeline", "what": "site", "size": "512", "seconds": 12, "load": 0.05},
+                          {"method": "scale-tenants", "tenants": [1, 8], "size": "64", "seconds": 0.1, "tolerance": 0.4})
+    _, commits, cut, scaling = finished(lab_run(build, path, "--output", str(tmp_path / "run")), tmp_path / "run")
+    assert len(commits["events"]) == 4 and commits["lost"] == 0 and commits["received"] > 0
+    event, = cut["events"]
+    assert cut["lost"] + cut["refused"] > 0 and event["to_s"] - event["from_s"] >= 1
+    received, step = cut["intervals"]["received"], cut["interval_ms"] / 1e3
+    down = received[int(event["from_s"] / step) + 2:int((event["from_s"] + 1) / step)]
+    after = received[int(event["to_s"] / step) + 20:int(12 / step) - 1]
+    assert sum(down) == 0 and after and all(after), (event, received)
+    assert [row["tenants"] for row in scaling["rows"]] == [1, 8] and all(row["saturated_pps"] > 0 for row in scaling["rows"])
+    assert lab.present() == []
+
+
+def test_a_line_is_cut_on_veth(build, tmp_path):
+    path = write_scenario(tmp_path / "veth.json", {"method": "throughput", "sizes": ["512"], "seconds": 0.1, "tolerance": 0.4},
+                          {"method": "timeline", "what": "link", "size": "512", "seconds": 8, "load": 0.2}, rig="veth")
+    _, cut = finished(lab_run(build, path, "--output", str(tmp_path / "run")), tmp_path / "run")
+    event, = cut["events"]
+    received, step = cut["intervals"]["received"], cut["interval_ms"] / 1e3
+    assert sum(received[int(event["from_s"] / step) + 4:int((event["from_s"] + 1) / step)]) == 0
+    after = received[int(event["to_s"] / step) + 20:int(8 / step) - 1]
+    assert after and sum(after) > 0 and lab.present() == []
+
+
+@pytest.mark.parametrize("name,sign", [("quick", "processors:"), ("peers", "l2fwd: carries frames")])
+def test_an_interrupted_run_leaves_nothing(build, tmp_path, name, sign):
+    """Also while gateways are stopped that have not their turn."""
     before = hugepages()
-    process = lab_run(build, "quick", "--output", str(tmp_path / "run"))
+    process = lab_run(build, name, "--output", str(tmp_path / "run"))
     said = ""
     for line in process.stdout:
         said += line
-        if "processors:" in line:  # the rig is up, and trials have begun
+        if sign in line:  # all is up, and trials have begun
             break
-    assert "processors:" in said
+    assert sign in said
     time.sleep(0.5)
     process.send_signal(signal.SIGINT)
     rest, _ = process.communicate(timeout=120)
     assert process.returncode == 130, said + rest
     assert lab.present() == [] and hugepages() == before and os.listdir(tmp_path) == []
     left = subprocess.run(["ps", "-e", "-o", "args="], text=True, capture_output=True, check=True).stdout
-    assert "pontlevis-loadgen" not in left
+    assert not re.search(r"pontlevis-(loadgen|bench)|ipsec-secgw|l2fwd|wireguard-go", left)
+    for directory in ("/run/dpdk", "/run/wireguard", "/dev/hugepages"):
+        assert not os.path.isdir(directory) or not [entry for entry in os.listdir(directory) if entry.startswith("pl-")]
