@@ -84,8 +84,10 @@ class Chart:
         self.axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,.0f}".replace(",", " ")))
 
     def svg(self):
-        if self.axes.get_legend_handles_labels()[1]:
-            self.axes.legend(loc="best", fontsize=9)
+        if labels := self.axes.get_legend_handles_labels()[1]:
+            # Above, where no mark is.
+            self.axes.legend(loc="lower left", bbox_to_anchor=(0, 1), fontsize=9,
+                             ncols=1 if max(map(len, labels)) > 40 else 2 if max(map(len, labels)) > 20 else 4)
         matplotlib.rcParams["svg.hashsalt"] = self.name  # ids are unique within the page, and the same every time
         out = io.StringIO()
         self.figure.savefig(out, format="svg", bbox_inches="tight", metadata={"Date": None, "Creator": None})
