@@ -5,6 +5,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "control/access.h"
 #include "control/agreement.h"
 #include "control/audit.h"
 #include "control/events.h"
@@ -69,6 +70,15 @@ static int read_document(
 
 	candidate->document = document_read(control->schema, config, &surroundings, &problems);
 	return candidate->document != NULL ? 0 : commit_fail(failure, RPC_INVALID_CONFIG, &problems);
+}
+
+/* Whether the candidate is one that they may put in the place of the configuration in force. */
+static int may_change(const struct control *control, const struct candidate *candidate, const struct rpc_who *who,
+	struct rpc_failure *failure)
+{
+	const json_t *now = control->document != NULL ? control->document->json : NULL;
+
+	return access_check(now, candidate->document->json, who, failure);
 }
 
 /* Reuses the policy in force if a new one would be the same. */
@@ -184,6 +194,7 @@ json_t *commit_validate(struct control *control, json_t *config, const struct rp
 
 	failure->code = RPC_INVALID_CONFIG;
 	if (read_document(control, config, &candidate, failure) == 0 &&
+		may_change(control, &candidate, who, failure) == 0 &&
 		document_number_peers(candidate.document, control->document, NULL, &failure->error) == 0 &&
 		check(control, &candidate, 1, false, failure) == 0)
 		result = json_pack("{s:b, s:o}", "valid", 1, "warnings", warnings(candidate.document));
@@ -305,10 +316,12 @@ static void dataplane_ready(struct control *control)
 	push_sync_later(control);
 }
 
-static void audit_policy(struct control *control, const char *reason)
+/* who: NULL if nobody has asked for it. */
+static void audit_policy(struct control *control, const char *reason, const struct rpc_who *who)
 {
 	events_publish(control->events, "fence.policy",
-		json_pack("{s:s, s:I, s:o, s:o, s:o, s:o}", "reason", reason, "policy_revision",
+		json_pack("{s:s, s:o, s:I, s:o, s:o, s:o, s:o}", "reason", reason, "who",
+			who != NULL ? commit_who(who) : json_null(), "policy_revision",
 			(json_int_t)fence_policy_revision(control->policy), "bundle", policy_bundle(control), "sources",
 			policy_sources(control->policy), "prefixes", policy_prefixes(control->policy), "denied_peers",
 			policy_denied_peers(control->document, control->policy)));
@@ -334,6 +347,7 @@ static void adopt(struct control *control, struct candidate *candidate)
 	esp_sink_follow(&control->esp_sink, control->document->vtep);
 	control->in_force = true;
 	control->problem.code = 0;
+	access_follow(control);
 	dataplane_ready(control);
 }
 
@@ -394,7 +408,8 @@ static void publish_commit(
 }
 
 /* Steps 3 to 7 for a candidate that is checked; record NULL: nothing is written. */
-static int bring_in(struct control *control, struct candidate *candidate, json_t *record, struct rpc_failure *failure)
+static int bring_in(struct control *control, struct candidate *candidate, json_t *record, const struct rpc_who *who,
+	struct rpc_failure *failure)
 {
 	struct fence_policy *nothing = NULL;
 	const bool fresh = candidate->fresh;
@@ -424,7 +439,7 @@ static int bring_in(struct control *control, struct candidate *candidate, json_t
 	}
 	adopt(control, candidate);
 	if (fresh)
-		audit_policy(control, "commit");
+		audit_policy(control, "commit", who);
 	return 0;
 }
 
@@ -448,7 +463,7 @@ static int commit_new(struct control *control, struct candidate *candidate, cons
 		failure->code = RPC_INTERNAL;
 		return error_set(&failure->error, ENOMEM, NULL, "out of memory");
 	}
-	result = bring_in(control, candidate, record, failure);
+	result = bring_in(control, candidate, record, who, failure);
 	if (result == 0) {
 		control->unwritten = false;
 		confirm_follow(control, revisions_current(control->revisions), json_object_get(record, "confirm"));
@@ -509,6 +524,10 @@ static json_t *attempt(struct control *control, const struct commit_request *req
 			"there is no earlier configuration to go back to: commit the first one without a timeout");
 	if (read_document(control, request->config, &candidate, failure) != 0)
 		return NULL;
+	if (may_change(control, &candidate, who, failure) != 0) {
+		candidate_free(&candidate);
+		return NULL;
+	}
 	changed = control->document == NULL || control->unwritten ||
 		  !document_equal(control->document, candidate.document);
 	result = changed ? commit_new(control, &candidate, request, who, failure)
@@ -552,7 +571,7 @@ json_t *commit_confirm(
 /* Who changes something when nobody has asked: this process. */
 static struct rpc_who myself(void)
 {
-	struct rpc_who who = {.uid = getuid(), .pid = getpid(), .role = RPC_ROLE_WRITE};
+	struct rpc_who who = {.uid = getuid(), .pid = getpid(), .roles = RPC_ROLE_ALL};
 
 	(void)snprintf(who.user, sizeof(who.user), "pontlevis-control");
 	return who;
@@ -561,6 +580,7 @@ static struct rpc_who myself(void)
 /* Goes back without a record, as the disk takes none. */
 static int go_back_unwritten(struct control *control, json_t *config, struct rpc_failure *failure)
 {
+	const struct rpc_who who = myself();
 	struct candidate candidate = {0};
 	uint64_t number = policy_number_unwritten(control);
 	int result = -1;
@@ -568,7 +588,7 @@ static int go_back_unwritten(struct control *control, json_t *config, struct rpc
 	if (read_document(control, config, &candidate, failure) == 0 &&
 		document_number_peers(candidate.document, control->document, NULL, &failure->error) == 0 &&
 		check(control, &candidate, number, true, failure) == 0)
-		result = bring_in(control, &candidate, NULL, failure);
+		result = bring_in(control, &candidate, NULL, &who, failure);
 	candidate_free(&candidate);
 	return result;
 }
@@ -669,7 +689,7 @@ json_t *commit_reload(
 	control->policy = policy;
 	control->policy_stamp = stamp;
 	policy_accepted(control);
-	audit_policy(control, "reload");
+	audit_policy(control, "reload", who);
 	if (!control->in_force)
 		commit_restore(control);
 	return json_pack("{s:I, s:o, s:o, s:s}", "policy_revision", (json_int_t)fence_policy_revision(policy),
@@ -760,6 +780,7 @@ static int restore_document(struct control *control, struct error *error)
 		control->document = document;
 	else
 		document_free(document);
+	access_follow(control);
 	json_decref(record);
 	return control->document != NULL ? 0 : -1;
 }
@@ -781,7 +802,7 @@ static int restore_policy(struct control *control, struct error *error)
 	}
 	control->policy = policy;
 	policy_accepted(control);
-	audit_policy(control, "start");
+	audit_policy(control, "start", NULL);
 	return 0;
 }
 

@@ -7,6 +7,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "control/access.h"
 #include "control/agreement.h"
 #include "control/audit.h"
 #include "control/commit.h"
@@ -107,17 +108,6 @@ static void on_notices(void *context, const struct pont_link_sa_notices *notices
 	struct control *control = context;
 
 	keys_notices(control->keys, notices);
-}
-
-/* --- clients without business here --- */
-
-static void on_access_refused(void *context, const struct rpc_who *who, const char *text)
-{
-	struct control *control = context;
-
-	events_publish(control->events, "access.refused",
-		json_pack("{s:I, s:I, s:o, s:o}", "uid", (json_int_t)who->uid, "pid", (json_int_t)who->pid, "user",
-			audit_text(who->user), "text", audit_text(text)));
 }
 
 /* --- timers --- */
@@ -254,8 +244,7 @@ static int start_sockets(struct control *control, struct error *error)
 		.denied = on_dataplane_denied,
 		.notices = on_notices};
 	struct rpc_server_config config = {.roles = options->roles,
-		.registry = {.tables = methods_all, .context = control},
-		.refused = on_access_refused};
+		.registry = {.tables = methods_all, .context = control, .refused = access_refused}};
 
 	control->link = link_start(control->base, options->dataplane, &link_callbacks, error);
 	if (control->link == NULL)
@@ -264,7 +253,9 @@ static int start_sockets(struct control *control, struct error *error)
 		json_pack("{s:s, s:i}", "version", PONT_VERSION, "pid", (int)getpid()));
 	report_damage(control);
 	commit_restore(control);
-	config.fd = guarded_socket_listen(control->socket, options->socket_mode, options->socket_group, error);
+	config.roles.grants = control->grants;
+	config.roles.grant_count = control->grant_count;
+	config.fd = guarded_socket_listen(control->socket, access_socket_mode(control), options->socket_group, error);
 	if (config.fd < 0)
 		return -1;
 	control->server = rpc_server_start(control->base, &config, error);
@@ -312,6 +303,7 @@ void control_stop(struct control *control)
 	fence_policy_free(control->candidate);
 	fence_policy_free(control->policy);
 	document_free(control->document);
+	free(control->grants);
 	push_forget(control);
 	free(control->followed);
 	events_free(control->events);

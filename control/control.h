@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 #include <sys/stat.h>
+#include <time.h>
 
 #include "control/confirm.h"
 #include "control/error.h"
@@ -48,7 +49,8 @@ struct control_options {
 	const char *cgroup; /* NULL: root of the hierarchy */
 	const char *audit;
 	mode_t socket_mode;
-	gid_t socket_group; /* -1: as it is */
+	gid_t socket_group;     /* -1: as it is */
+	bool socket_mode_given; /* the mode is what somebody wants, whoever may ask */
 	struct rpc_roles roles;
 };
 
@@ -87,6 +89,14 @@ struct control {
 	uint64_t sa_steps[CONTROL_SA_STEPS]; /* how many there were of each since the last summary, by keys_step */
 	struct event *sa_summary;
 	struct rpc_server *server;
+	/* Who may do what beside those of the options (control/access.h). */
+	struct rpc_grant *grants;
+	size_t grant_count;
+	struct {
+		time_t since_s; /* CLOCK_MONOTONIC, when this minute began; 0: none yet */
+		unsigned int told;
+		uint64_t untold; /* since the last one told */
+	} refusals;
 	struct link *link;
 	struct esp_sink esp_sink;
 

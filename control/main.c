@@ -51,9 +51,12 @@ static const struct argp_option options[] = {
 	{"cgroup", OPTION_CGROUP, "DIR", 0, "cgroup v2 to guard (default: the root of the hierarchy)", 1},
 	{"audit", OPTION_AUDIT, "PATH", 0, "Audit log (default STATE/audit.jsonl)", 1},
 	{"socket-mode", OPTION_SOCKET_MODE, "OCTAL", 0,
-		"Mode of the controller socket (default 0600; 0660 with one of the groups below, 0666 with two)", 2},
-	{"reader-group", OPTION_READER_GROUP, "GROUP", 0, "Its members may ask, but change nothing", 2},
-	{"writer-group", OPTION_WRITER_GROUP, "GROUP", 0, "Its members may do everything", 2},
+		"Mode of the controller socket (default 0600; 0660 with one of the groups below; 0666 with two, or "
+		"when the "
+		"configuration gives roles to anybody)",
+		2},
+	{"reader-group", OPTION_READER_GROUP, "GROUP", 0, "Its members have the role reader", 2},
+	{"writer-group", OPTION_WRITER_GROUP, "GROUP", 0, "Its members have every role", 2},
 	{"raise-fence", OPTION_RAISE_FENCE, NULL, 0,
 		"Put the fence up and exit: the policy an earlier process left in force, or nothing may leave. Needs "
 		"nothing "
@@ -74,7 +77,7 @@ static const struct argp_option options[] = {
 struct arguments {
 	struct control_options control;
 	char audit[PATH_MAX];
-	bool has_mode, yes;
+	bool yes;
 	int task; /* OPTION_RAISE_FENCE, OPTION_LOCK, ...; 0: to run */
 };
 
@@ -106,7 +109,7 @@ static void default_mode(struct arguments *arguments)
 	arguments->control.socket_group = (gid_t)-1;
 	if (one)
 		arguments->control.socket_group = roles->has_writer_group ? roles->writer_group : roles->reader_group;
-	if (arguments->has_mode)
+	if (arguments->control.socket_mode_given)
 		return;
 	if (one)
 		arguments->control.socket_mode = 0660;
@@ -143,7 +146,7 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 		break;
 	case OPTION_SOCKET_MODE:
 		control->socket_mode = parse_mode(text, state);
-		arguments->has_mode = true;
+		control->socket_mode_given = true;
 		break;
 	case OPTION_READER_GROUP:
 		parse_group(text, &control->roles.has_reader_group, &control->roles.reader_group, state);

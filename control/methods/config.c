@@ -292,13 +292,14 @@ static const struct rpc_param get_params[] = {
 };
 
 const struct rpc_method methods_config[] = {
-	{"config.validate", RPC_ROLE_WRITE, "Makes all checks of a commit and nothing more", validate_params, validate},
-	{"config.commit", RPC_ROLE_WRITE, "Puts a configuration in force everywhere, or nowhere", commit_params,
+	{"config.validate", RPC_ROLE_OPERATE, "Makes all checks of a commit and nothing more", validate_params,
+		validate},
+	{"config.commit", RPC_ROLE_OPERATE, "Puts a configuration in force everywhere, or nowhere", commit_params,
 		commit},
-	{"config.patch", RPC_ROLE_WRITE, "Commits the current configuration with a merge patch applied", patch_params,
+	{"config.patch", RPC_ROLE_OPERATE, "Commits the current configuration with a merge patch applied", patch_params,
 		patch},
-	{"config.confirm", RPC_ROLE_WRITE, "Keeps the configuration on trial", confirm_params, confirm},
-	{"config.rollback", RPC_ROLE_WRITE, "Commits an earlier revision's configuration again", rollback_params,
+	{"config.confirm", RPC_ROLE_OPERATE, "Keeps the configuration on trial", confirm_params, confirm},
+	{"config.rollback", RPC_ROLE_OPERATE, "Commits an earlier revision's configuration again", rollback_params,
 		rollback},
 	{"config.diff", RPC_ROLE_READ, "What is different between two revisions, or from a document", diff_params,
 		diff},

@@ -285,9 +285,9 @@ const struct rpc_method methods_fence[] = {
 	{"fence.matrix", RPC_ROLE_READ, "Who may reach whom: the other sites, and everybody else by entity",
 		matrix_params, matrix},
 	/* Reads a file of the caller's choice. */
-	{"fence.diff", RPC_ROLE_WRITE, "What a bundle would allow and deny anew, compared with the policy in force",
+	{"fence.diff", RPC_ROLE_OPERATE, "What a bundle would allow and deny anew, compared with the policy in force",
 		diff_params, diff},
-	{"fence.reload", RPC_ROLE_WRITE, "Reads the sources or the bundle again and puts the new policy in force",
+	{"fence.reload", RPC_ROLE_OPERATE, "Reads the sources or the bundle again and puts the new policy in force",
 		reload_params, reload},
 	{0},
 };

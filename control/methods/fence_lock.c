@@ -31,10 +31,10 @@ static const struct rpc_param lock_params[] = {
 };
 
 const struct rpc_method methods_fence_lock[] = {
-	{"fence.lock", RPC_ROLE_WRITE, "Lets nothing leave any more, at any place, whatever the policy says",
+	{"fence.lock", RPC_ROLE_OPERATE, "Lets nothing leave any more, at any place, whatever the policy says",
 		lock_params, lock},
-	{"fence.unlock", RPC_ROLE_WRITE, "Lets the policy decide again", NULL, unlock},
-	{"fence.confirm", RPC_ROLE_WRITE, "Keeps the lock or the policy that waits for its confirmation", NULL,
+	{"fence.unlock", RPC_ROLE_OPERATE, "Lets the policy decide again", NULL, unlock},
+	{"fence.confirm", RPC_ROLE_OPERATE, "Keeps the lock or the policy that waits for its confirmation", NULL,
 		confirm},
 	{0},
 };

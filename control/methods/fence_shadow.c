@@ -28,9 +28,9 @@ static const struct rpc_param start_params[] = {
 };
 
 const struct rpc_method methods_fence_shadow[] = {
-	{"fence.shadow.start", RPC_ROLE_WRITE, "Asks a candidate policy beside the one in force, without any effect",
+	{"fence.shadow.start", RPC_ROLE_OPERATE, "Asks a candidate policy beside the one in force, without any effect",
 		start_params, start},
 	{"fence.shadow.status", RPC_ROLE_READ, "What the candidate would have blocked or let out", NULL, status},
-	{"fence.shadow.stop", RPC_ROLE_WRITE, "Asks no candidate any more", NULL, stop},
+	{"fence.shadow.stop", RPC_ROLE_OPERATE, "Asks no candidate any more", NULL, stop},
 	{0},
 };

@@ -7,6 +7,7 @@
 
 #include "control/agreement.h"
 #include "control/audit.h"
+#include "control/commit.h"
 #include "control/events.h"
 #include "control/link/link.h"
 #include "control/methods/methods.h"
@@ -85,7 +86,7 @@ static json_t *names(const struct subject *subject)
 
 static void publish(struct control *control, const char *kind, const struct subject *subject, const struct rpc_who *who)
 {
-	json_t *members = json_pack("{s:I}", "uid", (json_int_t)who->uid);
+	json_t *members = json_pack("{s:o}", "who", commit_who(who));
 
 	if (members != NULL && subject->tenant != NULL)
 		(void)json_object_set_new(members, "tenant", json_string(subject->tenant->name));
@@ -210,9 +211,9 @@ static json_t *renew(void *context, const struct rpc_who *who, const json_t *par
 	struct control *control = context;
 	struct subject subject;
 
-	(void)who;
 	if (read_subject(control, params, &subject, failure) != 0)
 		return NULL;
+	publish(control, "keys.renewed", &subject, who);
 	keys_sas(control->keys, count_sa, &subject);
 	keys_renew(control->keys, subject.revoked.vni, subject.peer != NULL ? subject.peer->number : 0);
 	return json_pack("{s:i, s:i}", "sas_in", (int)subject.in, "sas_out", (int)subject.out);
@@ -225,11 +226,11 @@ static const struct rpc_param subject_params[] = {
 };
 
 const struct rpc_method methods_keys[] = {
-	{"keys.revoke", RPC_ROLE_WRITE, "Takes all keys of a tenant, a peer or both out of every place at once",
+	{"keys.revoke", RPC_ROLE_KEYS, "Takes all keys of a tenant, a peer or both out of every place at once",
 		subject_params, revoke},
-	{"keys.reinstate", RPC_ROLE_WRITE, "Lifts a revocation: keys are agreed anew", subject_params, reinstate},
+	{"keys.reinstate", RPC_ROLE_KEYS, "Lifts a revocation: keys are agreed anew", subject_params, reinstate},
 	{"keys.revoked", RPC_ROLE_READ, "What is revoked", NULL, revoked},
-	{"keys.renew", RPC_ROLE_WRITE, "Replaces the SAs of a tenant, a peer, both or all by fresh ones",
-		subject_params, renew},
+	{"keys.renew", RPC_ROLE_KEYS, "Replaces the SAs of a tenant, a peer, both or all by fresh ones", subject_params,
+		renew},
 	{0},
 };

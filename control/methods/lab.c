@@ -138,8 +138,8 @@ static const struct rpc_param sa_out_params[] = {
 };
 
 const struct rpc_method methods_lab[] = {
-	{"lab.sa_in", RPC_ROLE_WRITE, "Sets an inbound SA by hand", sa_in_params, sa_in},
-	{"lab.sa_out", RPC_ROLE_WRITE, "Sets an outbound SA by hand, and makes its tenant a member", sa_out_params,
+	{"lab.sa_in", RPC_ROLE_KEYS, "Sets an inbound SA by hand", sa_in_params, sa_in},
+	{"lab.sa_out", RPC_ROLE_KEYS, "Sets an outbound SA by hand, and makes its tenant a member", sa_out_params,
 		sa_out},
 	{0},
 };

@@ -35,15 +35,23 @@ static bool is_in(gid_t group, const gid_t *groups, size_t count)
 	return false;
 }
 
-enum rpc_role credentials_role(const struct rpc_roles *roles, uid_t uid, const gid_t *groups, size_t group_count)
+unsigned int credentials_roles(const struct rpc_roles *roles, uid_t uid, const gid_t *groups, size_t group_count)
 {
+	unsigned int found = 0;
+
 	if (uid == 0 || uid == geteuid())
-		return RPC_ROLE_WRITE;
+		return RPC_ROLE_ALL;
 	if (roles->has_writer_group && is_in(roles->writer_group, groups, group_count))
-		return RPC_ROLE_WRITE;
+		return RPC_ROLE_ALL;
 	if (roles->has_reader_group && is_in(roles->reader_group, groups, group_count))
-		return RPC_ROLE_READ;
-	return RPC_ROLE_NONE;
+		found |= RPC_ROLE_READ;
+	for (size_t i = 0; i < roles->grant_count; i++) {
+		const struct rpc_grant *grant = &roles->grants[i];
+
+		if (grant->is_group ? is_in(grant->id, groups, group_count) : grant->id == uid)
+			found |= grant->roles | RPC_ROLE_READ;
+	}
+	return found;
 }
 
 /* Groups of the other end, primary one first; an array of the caller's, NULL on error. */
@@ -83,7 +91,7 @@ int credentials_read(int fd, const struct rpc_roles *roles, struct rpc_who *who)
 	memset(who, 0, sizeof(*who));
 	who->uid = credentials.uid;
 	who->pid = credentials.pid;
-	who->role = credentials_role(roles, credentials.uid, groups, count);
+	who->roles = credentials_roles(roles, credentials.uid, groups, count);
 	(void)snprintf(who->user, sizeof(who->user), "%s", entry != NULL ? entry->pw_name : "");
 	free(groups);
 	return 0;

@@ -36,7 +36,13 @@ struct rpc_failure {
 			 */
 };
 
-enum rpc_role { RPC_ROLE_NONE, RPC_ROLE_READ, RPC_ROLE_WRITE };
+/* What somebody may do; a set of them is their sum. Who may change anything may read too. */
+enum rpc_role {
+	RPC_ROLE_READ = 1,    /* "reader" */
+	RPC_ROLE_OPERATE = 2, /* "operator": configuration and fence */
+	RPC_ROLE_KEYS = 4,    /* "key_officer": keys, and who may do what */
+	RPC_ROLE_ALL = 7,
+};
 
 struct rpc_client;
 
@@ -44,7 +50,7 @@ struct rpc_client;
 struct rpc_who {
 	uid_t uid;
 	pid_t pid;
-	enum rpc_role role;
+	unsigned int roles;        /* a set of enum rpc_role, 0: none */
 	char user[64];             /* name of the uid, "" if it has none */
 	struct rpc_client *client; /* its connection, for rpc_subscribe(); NULL: none */
 	/*
@@ -72,8 +78,8 @@ typedef json_t *rpc_handler(
 	void *context, const struct rpc_who *who, const json_t *params, struct rpc_failure *failure);
 
 struct rpc_method {
-	const char *name; /* NULL: end of a table */
-	enum rpc_role role;
+	const char *name;   /* NULL: end of a table */
+	enum rpc_role role; /* that is needed */
 	const char *description;
 	const struct rpc_param *params; /* ends with a record without a name; NULL: none */
 	rpc_handler *handle;
@@ -83,12 +89,17 @@ struct rpc_method {
 struct rpc_registry {
 	const struct rpc_method *const *tables;
 	void *context; /* for the handlers */
+	/* Told of who asks without having a role, or the right one; may be NULL. */
+	void (*refused)(void *context, const struct rpc_who *who, const char *text);
 };
 
 /* Fails with a code and a place; returns NULL, so that a failing handler is one statement. */
 #define rpc_fail(failure, rpc_code, errno_value, pointer, ...)                                                         \
 	((failure)->code = (rpc_code), (void)error_set(&(failure)->error, errno_value, pointer, __VA_ARGS__),          \
 		(json_t *)NULL)
+
+/* Name of one role. */
+const char *rpc_role_name(enum rpc_role role);
 
 /* The result of rpc.discover. */
 json_t *rpc_describe(const struct rpc_registry *registry);

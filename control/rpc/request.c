@@ -132,9 +132,14 @@ static json_t *call(const struct rpc_registry *registry, const struct rpc_who *w
 	if (method == NULL)
 		return rpc_fail(failure, RPC_UNKNOWN_METHOD, ENOSYS, NULL,
 			"unknown method \"%.64s\"; rpc.discover lists them", name);
-	if (who->role < method->role)
-		return rpc_fail(failure, RPC_ACCESS, EACCES, NULL, "user \"%s\" (uid %u) may not use %s", who->user,
-			(unsigned int)who->uid, method->name);
+	if ((who->roles & method->role) == 0) {
+		(void)rpc_fail(failure, RPC_ACCESS, EACCES, NULL,
+			"user \"%s\" (uid %u) may not use %s: that takes the role %s", who->user,
+			(unsigned int)who->uid, method->name, rpc_role_name(method->role));
+		if (registry->refused != NULL)
+			registry->refused(registry->context, who, failure->error.text);
+		return NULL;
+	}
 	if (params == NULL)
 		params = none = json_object();
 	result = check_params(method, params, failure) == 0 ? method->handle(registry->context, who, params, failure)
@@ -240,6 +245,20 @@ json_t *rpc_answer(
 	return answer;
 }
 
+const char *rpc_role_name(enum rpc_role role)
+{
+	switch (role) {
+	case RPC_ROLE_OPERATE:
+		return "operator";
+	case RPC_ROLE_KEYS:
+		return "key_officer";
+	case RPC_ROLE_READ:
+	case RPC_ROLE_ALL:
+		break;
+	}
+	return "reader";
+}
+
 static json_t *describe_params(const struct rpc_method *method)
 {
 	json_t *list = json_array();
@@ -265,8 +284,8 @@ json_t *rpc_describe(const struct rpc_registry *registry)
 		for (const struct rpc_method *method = registry->tables[i]; method->name != NULL; method++)
 			(void)json_array_append_new(
 				list, json_pack("{s:s, s:s, s:s, s:o}", "name", method->name, "role",
-					      method->role == RPC_ROLE_WRITE ? "write" : "read", "description",
-					      method->description, "params", describe_params(method)));
+					      rpc_role_name(method->role), "description", method->description, "params",
+					      describe_params(method)));
 	}
 	return json_pack("{s:o}", "methods", list);
 }

@@ -42,13 +42,11 @@ struct rpc_server {
 	struct event *resume;                        /* accepting again */
 	struct event *news;                          /* sources may have something new */
 	struct rpc_client *clients[RPC_CLIENTS_MAX]; /* NULL: free */
-	size_t readers;
 };
 
 static void client_free(struct rpc_client *client)
 {
 	client->server->clients[client->slot] = NULL;
-	client->server->readers -= client->who.role == RPC_ROLE_READ;
 	(void)rpc_unsubscribe(client);
 	bufferevent_free(client->stream);
 	free(client);
@@ -203,8 +201,14 @@ static void on_news(evutil_socket_t fd, short what, void *context)
 	(void)fd;
 	(void)what;
 	for (size_t slot = 0; slot < RPC_CLIENTS_MAX; slot++) {
-		if (server->clients[slot] != NULL)
-			take_news(server->clients[slot]);
+		struct rpc_client *client = server->clients[slot];
+
+		if (client == NULL || client->leaving)
+			continue;
+		if (client->who.roles == 0)
+			(void)leave(client);
+		else
+			take_news(client);
 	}
 }
 
@@ -326,8 +330,8 @@ static void refuse_access(const struct rpc_server *server, int fd, const struct 
 
 	(void)snprintf(
 		text, sizeof(text), "user \"%s\" (uid %u) may not use this socket", who->user, (unsigned int)who->uid);
-	if (server->config.refused != NULL)
-		server->config.refused(server->config.registry.context, who, text);
+	if (server->config.registry.refused != NULL)
+		server->config.registry.refused(server->config.registry.context, who, text);
 	turn_away(fd, RPC_ACCESS, EACCES, text);
 }
 
@@ -339,6 +343,32 @@ static size_t free_slot(const struct rpc_server *server)
 	while (slot < RPC_CLIENTS_MAX && server->clients[slot] != NULL)
 		slot++;
 	return slot;
+}
+
+/* How many clients may but read. */
+static size_t readers(const struct rpc_server *server)
+{
+	size_t count = 0;
+
+	for (size_t slot = 0; slot < RPC_CLIENTS_MAX; slot++)
+		count += server->clients[slot] != NULL && server->clients[slot]->who.roles == RPC_ROLE_READ;
+	return count;
+}
+
+void rpc_server_set_roles(struct rpc_server *server, const struct rpc_roles *roles)
+{
+	server->config.roles = *roles;
+	for (size_t slot = 0; slot < RPC_CLIENTS_MAX; slot++) {
+		struct rpc_client *client = server->clients[slot];
+		struct rpc_who who;
+
+		if (client == NULL)
+			continue;
+		if (credentials_read(bufferevent_getfd(client->stream), roles, &who) != 0)
+			who.roles = 0;
+		client->who.roles = who.roles;
+	}
+	rpc_server_news(server); /* there those without a role are closed: this may be the request of one of them */
 }
 
 static void on_accept(
@@ -356,12 +386,12 @@ static void on_accept(
 		(void)evutil_closesocket(fd);
 		return;
 	}
-	if (who.role == RPC_ROLE_NONE) {
+	if (who.roles == 0) {
 		refuse_access(server, fd, &who);
 		return;
 	}
 	slot = free_slot(server);
-	if (slot == RPC_CLIENTS_MAX || (who.role == RPC_ROLE_READ && server->readers >= RPC_READERS_MAX)) {
+	if (slot == RPC_CLIENTS_MAX || (who.roles == RPC_ROLE_READ && readers(server) >= RPC_READERS_MAX)) {
 		turn_away(fd, RPC_SYSTEM, EBUSY, "too many clients");
 		return;
 	}
@@ -378,7 +408,6 @@ static void on_accept(
 	client->who.client = client;
 	client->slot = slot;
 	server->clients[slot] = client;
-	server->readers += who.role == RPC_ROLE_READ;
 	bufferevent_setcb(client->stream, on_read, on_written, on_event, client);
 	bufferevent_setwatermark(client->stream, EV_READ, 0, RPC_MESSAGE_MAX + 2);
 	(void)bufferevent_enable(client->stream, EV_READ | EV_WRITE);

@@ -15,7 +15,7 @@ enum {
 	RPC_OUTPUT_MAX = 64 << 20,      /* bytes of answers waiting for a client: more, and it is closed */
 	RPC_SUBSCRIBED_MAX = 256 << 10, /* bytes of notifications waiting for a client: more wait where they are from */
 	RPC_CLIENTS_MAX = 64,
-	RPC_READERS_MAX = 48, /* of them with the role READ: readers never lock a writer out */
+	RPC_READERS_MAX = 48, /* of them who may but read: they never lock out who may do more */
 };
 
 struct event_base;
@@ -25,8 +25,6 @@ struct rpc_server_config {
 	int fd; /* listening, non-blocking; stays the caller's */
 	struct rpc_roles roles;
 	struct rpc_registry registry;
-	/* Told of clients that have no business here; may be NULL. */
-	void (*refused)(void *context, const struct rpc_who *who, const char *text);
 };
 
 /*
@@ -52,6 +50,9 @@ void rpc_server_resume(struct rpc_server *server);
 
 struct rpc_server *rpc_server_start(
 	struct event_base *base, const struct rpc_server_config *config, struct error *error);
+/* Other roles from now on, also for those who are connected: who has none any more is closed. The grants stay the
+ * caller's. */
+void rpc_server_set_roles(struct rpc_server *server, const struct rpc_roles *roles);
 /* Closes every client. */
 void rpc_server_stop(struct rpc_server *server);
 

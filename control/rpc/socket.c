@@ -11,6 +11,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "control/audit.h"
+
 enum { BACKLOG = 64 };
 
 struct guarded_socket {
@@ -94,6 +96,12 @@ int guarded_socket_listen(struct guarded_socket *guarded, mode_t mode, gid_t gro
 		return error_set(error, code, NULL, "%s: cannot listen: %s", path, strerror(code));
 	}
 	return guarded->fd;
+}
+
+void guarded_socket_set_mode(const struct guarded_socket *guarded, mode_t mode)
+{
+	if (chmod(guarded->address.sun_path, mode) != 0)
+		audit_log("%s: cannot have mode %04o: %s", guarded->address.sun_path, mode, strerror(errno));
 }
 
 void guarded_socket_release(struct guarded_socket *guarded)

@@ -19,6 +19,8 @@ struct guarded_socket *guarded_socket_claim(const char *path, struct error *erro
  * Returns the file descriptor, which stays with the socket, or -1.
  */
 int guarded_socket_listen(struct guarded_socket *guarded, mode_t mode, gid_t group, struct error *error);
+/* Another mode for the file that is listened on; that it cannot be changed is told on stderr. */
+void guarded_socket_set_mode(const struct guarded_socket *guarded, mode_t mode);
 /* Removes the socket, if it was listened on, and gives the lock back. */
 void guarded_socket_release(struct guarded_socket *guarded);
 

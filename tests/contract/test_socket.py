@@ -183,7 +183,7 @@ def test_roles_follow_from_groups(open_path):
     writer, _ = ask_as(site, 60009, [60002], changing)
     assert json.loads(writer)["error"]["code"] == -32006, "allowed, but nothing is committed"
     refused = [event for event in site.call("audit.tail")["events"] if event["event"] == "access.refused"]
-    assert refused and refused[-1]["uid"] == 60009
+    assert [event["who"]["uid"] for event in refused] == [60009, 60009], "a stranger, and a reader who wanted to change"
     assert site.stop() == 0
 
 

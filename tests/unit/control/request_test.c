@@ -27,14 +27,14 @@ static const struct rpc_param echo_params[] = {
 
 static const struct rpc_method methods[] = {
 	{"echo", RPC_ROLE_READ, "Says it again", echo_params, echo},
-	{"change", RPC_ROLE_WRITE, "Changes something", NULL, echo},
+	{"change", RPC_ROLE_OPERATE, "Changes something", NULL, echo},
 	{0},
 };
 
 static const struct rpc_method *const tables[] = {methods, NULL};
 static const struct rpc_registry registry = {.tables = tables};
-static const struct rpc_who reader = {.uid = 1000, .role = RPC_ROLE_READ, .user = "auditor"};
-static const struct rpc_who writer = {.role = RPC_ROLE_WRITE, .user = "root"};
+static const struct rpc_who reader = {.uid = 1000, .roles = RPC_ROLE_READ, .user = "auditor"};
+static const struct rpc_who writer = {.roles = RPC_ROLE_ALL, .user = "root"};
 
 static json_t *ask(const struct rpc_who *who, const char *message)
 {
@@ -198,7 +198,7 @@ Test(request, discovery_lists_methods_with_their_parameters)
 	const json_t *param = json_array_get(json_object_get(json_array_get(list, 0), "params"), 1);
 
 	cr_assert_eq(json_array_size(list), 2);
-	cr_assert_str_eq(json_string_value(json_object_get(json_array_get(list, 1), "role")), "write");
+	cr_assert_str_eq(json_string_value(json_object_get(json_array_get(list, 1), "role")), "operator");
 	cr_assert_str_eq(json_string_value(json_object_get(param, "name")), "count");
 	cr_assert_str_eq(json_string_value(json_object_get(param, "type")), "integer");
 	cr_assert(json_is_false(json_object_get(param, "required")));
