@@ -164,8 +164,10 @@ static void append(struct audit *audit, const json_t *event)
 		line[length] = '\n'; /* in place of the NUL: one write, one line */
 		written = write(audit->fd, line, length + 1);
 	}
-	if (written > 0 && written < (ssize_t)length + 1) /* disk full: no half lines */
+	if (written > 0 && written < (ssize_t)length + 1) { /* disk full: no half lines */
 		written = ftruncate(audit->fd, (off_t)audit->size) == 0 ? 0 : written;
+		errno = ENOSPC;
+	}
 	if (written > 0)
 		audit->size += (size_t)written;
 	if (written != (ssize_t)length + 1 && !audit->failing)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """State on disk that is damaged, full, or can be read only: the last good configuration stands, and everybody is told."""
 import contextlib
+import json
 import os
 import subprocess
 
@@ -135,3 +136,86 @@ def test_read_only_disk_keeps_the_site_going(started):
     started.start()
     assert commit(started, 22) == 2
     assert started.call("state.get")["storage"] == {"problem": None, "damage": []}
+
+
+@contextlib.contextmanager
+def small_disk(site, kib):
+    """The state on a file system of its own; fill() leaves no byte of it, drain() gives them back."""
+    subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={kib}k,mode=0700", "tmpfs", site.state], check=True)
+    try:
+        yield
+    finally:
+        subprocess.run(["umount", "-l", site.state], check=True)
+
+
+def fill(site):
+    with open(f"{site.state}/filler", "wb", buffering=0) as file, contextlib.suppress(OSError):
+        while True:
+            file.write(bytes(4096))
+
+
+def drain(site):
+    os.unlink(f"{site.state}/filler")
+
+
+def audited(site):
+    """The audit log's events; a line that is cut is no JSON."""
+    with open(f"{site.state}/audit.jsonl", encoding="utf-8") as file:
+        return [json.loads(line) for line in file]
+
+
+def test_full_disk_keeps_the_site_going(started):
+    assert started.stop() == 0
+    with small_disk(started, 256):
+        started.start()
+        commit(started, 11)
+        fill(started)
+        for number in (22, 33):
+            with pytest.raises(Failed) as failure:
+                commit(started, number)
+            assert (failure.value.code, failure.value.errno) == (-32000, "ENOSPC")
+            assert "No space left on device" in failure.value.message
+        state = started.call("state.get")
+        assert state["revision"] == 1 and state["in_force"]
+        assert started.call("config.get")["config"]["tenants"][0]["mac_limit"] == 11
+        assert started.call("tenants.list")["tenants"][0]["mac_limit"] == 11, "nothing of it is left anywhere"
+        assert started.send("192.0.2.2") == "" and started.send("198.51.100.1").startswith("PermissionError")
+        assert started.stop() == 0
+        started.start()
+        state = started.call("state.get")
+        assert state["revision"] == 1 and state["in_force"], "it starts on a full disk too"
+        for _ in range(50):  # events that the log does not take, and what room there is in its last block
+            with pytest.raises(Failed):
+                commit(started, 44)
+        drain(started)
+        assert commit(started, 55) == 2
+        assert started.call("state.get")["storage"] == {"problem": None, "damage": []}
+        assert started.output().count("cannot write the audit log: No space left on device") >= 1
+        assert audited(started)[-1]["event"] == "config.commit"
+        assert started.stop() == 0
+        started.start()
+        assert started.call("config.get")["config"]["tenants"][0]["mac_limit"] == 55
+        assert started.stop() == 0
+
+
+def test_trial_on_a_disk_that_fills_up_ends_in_time(started):
+    assert started.stop() == 0
+    with small_disk(started, 256):
+        started.start()
+        commit(started, 11)
+        document = started.document()
+        document["tenants"][0]["mac_limit"] = 22
+        started.call("config.commit", config=document, confirm_timeout=4)
+        fill(started)
+        with pytest.raises(Failed) as failure:
+            started.call("config.confirm")
+        assert failure.value.errno == "ENOSPC", "it cannot be kept, and who wants it is told"
+
+        def limit():
+            return started.call("tenants.list")["tenants"][0]["mac_limit"]
+
+        started.eventually(lambda: limit() == 11, "the way back")
+        drain(started)
+        started.eventually(lambda: started.call("config.get")["revision"] == 3, "its record")
+        assert started.call("config.get")["config"]["tenants"][0]["mac_limit"] == 11
+        assert started.stop() == 0
