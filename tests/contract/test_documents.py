@@ -1,10 +1,12 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """
-The published schema means the same to python3-jsonschema and to the control process, and what the schema cannot say is
+The published schema means the same to python3-jsonschema, to ajv and to the control process, and what the schema cannot say is
 checked beyond it.
 """
 import json
 import os
+import shutil
+import subprocess
 
 import jsonschema
 import pytest
@@ -77,6 +79,13 @@ CORPUS = [
     ("/fence/trusted_keys", ["x"], False), ("/fence/bundle", "relative", False),
     ("/fence/deny_operators", ["a", "b", "a"], False), ("/fence/deny_operators", [1], False),
     ("/fence/deny_operators", [f"operator {number}" for number in range(4097)], False),
+    # Access.
+    ("/access", {}, True), ("/access", [], False), ("/access", {"readers": {}}, True), ("/access", {"root": {}}, False),
+    ("/access", {"operators": {"users": [1, 4294967294], "groups": [1]}}, True),
+    ("/access", {"operators": {"users": [0]}}, False), ("/access", {"operators": {"users": [4294967295]}}, False),
+    ("/access", {"key_officers": {"groups": ["wheel"]}}, False), ("/access", {"key_officers": {"groups": [7, 7]}}, False),
+    ("/access", {"key_officers": {"groups": 7}}, False), ("/access", {"readers": {"users": [1.5]}}, False),
+    ("/access", {"readers": {"users": list(range(1, 258))}}, False), ("/access", {"readers": {"names": ["x"]}}, False),
     # Peers.
     ("/peers/0/endpoint", DELETE, False), ("/peers/0/public_key", "x", False),
     ("/peers/0/public_key", public_key(9)[:-1], False), ("/peers/0/public_key", public_key(9), True),
@@ -129,6 +138,37 @@ def test_schema_means_the_same_to_both(running, validator, pointer, value, valid
                   for error in errors}
         # The place is that of the value; for a field nobody knows it is the field itself, not its object.
         assert failure.pointer in places or failure.pointer.rpartition("/")[0] in places, (failure.pointer, places)
+
+
+# Documents by line on standard input, "true" or "false" by line on standard output; ajv takes no schema it has doubts about.
+AJV = """
+const Ajv = require("ajv/dist/2020"), fs = require("fs");
+const validate = new Ajv({strict: true}).compile(JSON.parse(fs.readFileSync(process.argv[2], "utf8")));
+for (const line of fs.readFileSync(0, "utf8").trim().split("\\n")) console.log(validate(JSON.parse(line)));
+"""
+
+
+def test_schema_means_the_same_to_ajv(site, tree, tmp_path):
+    """A third judge, of another author and in another language; npm brings it."""
+    if not shutil.which("npm"):
+        pytest.skip("there is no npm")
+    installed = subprocess.run(["npm", "install", "--no-audit", "--no-fund", "--ignore-scripts", "--prefix", str(tmp_path), "ajv@8"],
+                               capture_output=True, text=True, timeout=120, check=False)
+    if installed.returncode:
+        pytest.skip(f"npm cannot install ajv: {installed.stderr.strip()[-200:]}")
+    (tmp_path / "judge.js").write_text(AJV)
+    documents = [site.document()]
+    for pointer, value, _ in CORPUS:
+        documents.append(site.document())
+        put(documents[-1], pointer, value)
+    judged = subprocess.run(["node", "judge.js", f"{tree}/include/pontlevis/config.schema.json"], cwd=tmp_path, text=True,
+                            input="\n".join(json.dumps(document) for document in documents), capture_output=True,
+                            timeout=120, check=False)
+    assert judged.returncode == 0, judged.stderr
+    wanted = [True] + [valid for _, _, valid in CORPUS]
+    found = [line == "true" for line in judged.stdout.split()]
+    assert len(found) == len(wanted)
+    assert [CORPUS[n - 1] for n, both in enumerate(zip(found, wanted)) if both[0] != both[1]] == []
 
 
 def test_good_document_is_valid_for_both(running, validator):
