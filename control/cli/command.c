@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "control/cli/edit.h"
 #include "control/cli/key.h"
 #include "control/cli/policy.h"
 #include "control/cli/report.h"
@@ -169,6 +170,27 @@ const struct command commands[] = {
 					.help = "The document, - for standard input"},
 			},
 		.print = report_value,
+	},
+	{
+		.name = "config edit",
+		.method = "config.commit",
+		.summary = "Change the configuration in an editor",
+		.details =
+			"Opens the current configuration in $VISUAL, $EDITOR or vi and commits what was written there, "
+			"unless it is the same. Refused if somebody else has committed meanwhile. What is not in force "
+			"afterwards stays in a file that is named.",
+		.parameters =
+			{
+				{.member = "confirm_timeout",
+					.option = "confirm-timeout",
+					.metavar = "S",
+					.type = PARAMETER_INTEGER,
+					.minimum = 1,
+					.maximum = 86400,
+					.help = "Go back after S seconds without `config confirm`"},
+			},
+		.print = report_commit,
+		.converse = edit_config,
 	},
 	{
 		.name = "config commit",

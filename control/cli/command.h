@@ -46,6 +46,8 @@ struct parameter {
 	int64_t maximum;
 };
 
+struct pontlevis;
+
 struct command {
 	const char *name;    /* one to three words */
 	const char *method;  /* of the controller socket; NULL: see run, or (`call`) named by the caller */
@@ -67,6 +69,11 @@ struct command {
 	 * method has to answer.
 	 */
 	int (*answer)(const json_t *arguments, json_t **result);
+	/*
+	 * Asks more than one question over the connection, the last of them the method, whose result is printed unless
+	 * it is NULL; says itself what went wrong. Returns an exit status.
+	 */
+	int (*converse)(struct pontlevis *connection, int timeout_ms, const json_t *arguments, json_t **result);
 	/* Does the whole work without the socket; returns an exit status. */
 	int (*run)(const json_t *arguments);
 };

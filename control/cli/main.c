@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
+#include <errno.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "control/cli/arguments.h"
-#include "control/cli/client.h"
+#include "control/cli/ask.h"
 #include "control/cli/report.h"
+#include "pontlevis/client.h"
 
 static void print_result(const struct arguments *arguments, bool as_csv, const json_t *result)
 {
@@ -18,11 +20,27 @@ static void print_result(const struct arguments *arguments, bool as_csv, const j
 	}
 }
 
+static int timeout_ms(const struct arguments *arguments)
+{
+	return (int)arguments->timeout_s * 1000;
+}
+
+/* NULL after having said why there is none. */
+static struct pontlevis *dial(const struct arguments *arguments)
+{
+	struct pontlevis_error error = {0};
+	struct pontlevis *connection = pontlevis_connect(arguments->socket, timeout_ms(arguments), &error);
+
+	if (!connection)
+		(void)fprintf(stderr, "pontlevis: %s\n", error.text);
+	return connection;
+}
+
 static int run_call(const struct arguments *arguments)
 {
 	const bool as_csv = arguments->command->print_csv && json_object_get(arguments->params, "csv");
+	struct pontlevis *connection;
 	int status = STATUS_ASK;
-	struct error error;
 	json_t *answer = NULL;
 
 	if (as_csv)
@@ -34,69 +52,59 @@ static int run_call(const struct arguments *arguments)
 	json_decref(answer);
 	if (status != STATUS_ASK)
 		return status;
-	status = STATUS_OK;
-	switch (client_call(
-		arguments->socket, arguments->timeout_s, arguments->method, arguments->params, &answer, &error)) {
-	case CLIENT_ANSWERED:
+	answer = NULL;
+	status = STATUS_UNREACHABLE;
+	connection = dial(arguments);
+	if (connection && arguments->command->converse)
+		status = arguments->command->converse(connection, timeout_ms(arguments), arguments->params, &answer);
+	else if (connection)
+		status = ask(connection, arguments->method, arguments->params, timeout_ms(arguments), &answer);
+	if (status == STATUS_OK && answer)
 		print_result(arguments, as_csv, answer);
-		break;
-	case CLIENT_REFUSED:
-		report_refusal(stderr, arguments->method, answer);
-		status = STATUS_REFUSED;
-		break;
-	case CLIENT_UNREACHABLE:
-	default:
-		(void)fprintf(stderr, "pontlevis: %s\n", error.text);
-		status = STATUS_UNREACHABLE;
-		break;
-	}
+	pontlevis_close(connection);
 	json_decref(answer);
 	return status;
 }
 
-struct follower {
-	const struct arguments *arguments;
-	bool follow;
-};
-
-/* One notification; without --follow the journal is enough. */
-static bool take_notice(void *context, const json_t *notification)
+/* One notification; false: that was all. Without --follow the journal is enough. */
+static bool take_notice(const struct arguments *arguments, bool follow, const json_t *notification)
 {
-	const struct follower *follower = context;
 	const char *method = json_string_value(json_object_get(notification, "method"));
 
 	if (method && strcmp(method, "events.caught_up") == 0)
-		return follower->follow;
-	follower->arguments->command->notice(stdout, notification, follower->arguments->json);
+		return follow;
+	arguments->command->notice(stdout, notification, arguments->json);
 	/* A reader behind a pipe wants it now, and when it is gone, so are we. */
 	return fflush(stdout) == 0;
 }
 
 static int run_subscription(const struct arguments *arguments)
 {
-	struct follower follower = {
-		.arguments = arguments, .follow = json_is_true(json_object_get(arguments->params, "follow"))};
-	int status = STATUS_OK;
-	struct error error;
-	json_t *answer;
+	const bool follow = json_is_true(json_object_get(arguments->params, "follow"));
+	struct pontlevis *connection;
+	struct pontlevis_error error;
+	json_t *answer = NULL;
+	int status = STATUS_UNREACHABLE;
+	bool more = true;
 
 	(void)json_object_del(arguments->params, "follow");
-	if (!follower.follow && !json_object_get(arguments->params, "from"))
+	if (!follow && !json_object_get(arguments->params, "from"))
 		(void)json_object_set_new(arguments->params, "from", json_integer(0));
-	switch (client_subscribe(arguments->socket, arguments->timeout_s, arguments->method, arguments->params,
-		take_notice, &follower, &answer, &error)) {
-	case CLIENT_ANSWERED:
-		break;
-	case CLIENT_REFUSED:
-		report_refusal(stderr, arguments->method, answer);
-		status = STATUS_REFUSED;
-		break;
-	case CLIENT_UNREACHABLE:
-	default:
-		(void)fprintf(stderr, "pontlevis: %s\n", error.text);
-		status = STATUS_UNREACHABLE;
-		break;
+	connection = dial(arguments);
+	if (connection)
+		status = ask(connection, arguments->method, arguments->params, timeout_ms(arguments), &answer);
+	while (status == STATUS_OK && more) {
+		json_t *notification = pontlevis_next(connection, PONTLEVIS_FOREVER, &error);
+
+		if (notification) {
+			more = take_notice(arguments, follow, notification);
+		} else {
+			(void)fprintf(stderr, "pontlevis: %s\n", error.text);
+			status = STATUS_UNREACHABLE;
+		}
+		json_decref(notification);
 	}
+	pontlevis_close(connection);
 	json_decref(answer);
 	return status;
 }

@@ -1,0 +1,12 @@
+/* SPDX-License-Identifier: BSD-3-Clause */
+/* Calls of methods, with the exit status that follows from what became of them. */
+#ifndef CONTROL_CLI_ASK_H
+#define CONTROL_CLI_ASK_H
+
+#include "pontlevis/client.h"
+
+/* Calls a method. Says on standard error what went wrong; *answer is NULL then, else the result, which is the caller's.
+ */
+int ask(struct pontlevis *connection, const char *method, json_t *params, int timeout_ms, json_t **answer);
+
+#endif
