@@ -84,7 +84,10 @@ class Scale:
                                stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
 
     def commit(self, name, tenants):
-        """The base with these tenants on all sites. Longest commit, first packet, all tenants shared; in ms, the last two from the start."""
+        """
+        The base with these tenants on all sites. Milliseconds of the longest commit, and from the start of the first one until the
+        first packet, and until all tenants are shared.
+        """
         ping = self.first_packet(name)
         start, longest = time.monotonic(), 0.0
         for site in self.three:

@@ -2,13 +2,15 @@
 """
 A controller can rely on a commit: all or nothing, whatever happens to control meanwhile.
 
-One site of its own (control and dataplane in a network namespace, with a cgroup and a BPF file system), for the last phase
-the lab's three. Phases:
+One site of its own (control and dataplane in a network namespace, with a cgroup and a BPF file system), for the last
+phases the lab's three. Phases:
 
-kills       kill -9 of control at every system call of a commit; after its restart every place has the old or the new
-            configuration, the same one everywhere
+kills       kill -9 of control at every system call of a commit, a rollback and a confirmation; after its restart every
+            place has the old or the new configuration, the same one everywhere
 edits       random valid and random invalid edits by every method there is, against a model: after each the configuration
             is the model's, and what the workers run is compared with it
+hostile     clients that mean harm at the socket, under traffic: loss, memory
+scale       thousands of tenants in one commit on three sites, then one more, under the traffic of others: time, memory, loss
 """
 import base64
 import copy
@@ -20,13 +22,15 @@ import subprocess
 import tempfile
 
 from contract.process import Failed, Site, public_key
+from scenarios._commit_hostile import hostile
 from scenarios._commit_scale import scale
 from stepper import EPOLL_WAIT, Stepper
 
 BUILD = "build"
 MESON = ()
-PHASES = ("kills", "edits", "scale")
-SHORT = {"kill_stride": 7, "edits": 200, "tenants": 64, "running": 6}
+PHASES = ("kills", "edits", "hostile", "scale")
+SHORT = {"kill_stride": 14, "edits": 200, "hostile_seconds": 3, "tenants": 64, "running": 6}
+ON_LAB = {"hostile": hostile, "scale": scale}
 STEP_LIMIT = 100000  # system calls of one commit; more is no commit any more
 
 # Runs in the site's namespace and cgroup, where the fence sees it. One line in, one line out.
@@ -57,6 +61,8 @@ def add_options(parser):
                         help="kill at every N-th system call, from a random one of the first N on (default: %(default)s)")
     parser.add_argument("--edits", type=int, default=10000, metavar="N",
                         help="so many valid and so many invalid edits (default: %(default)s)")
+    parser.add_argument("--hostile-seconds", type=int, default=60, metavar="S",
+                        help="how long clients mean harm (default: %(default)s)")
     parser.add_argument("--tenants", type=int, default=4096, metavar="N", help="of the phase scale (default: %(default)s)")
     parser.add_argument("--running", type=int, default=100, metavar="N",
                         help="so many of them are there before, with traffic (default: %(default)s)")
@@ -285,13 +291,12 @@ class Commit:
             "keys": which([port for port in found["ports"] if port in (4501, 4600)], [4501], [4600]),
         }
 
-    def commit_and_kill(self, document, at):
-        """Commits under the stepper and kills at the N-th call. Returns (calls made, whether it was answered)."""
+    def ask_and_kill(self, method, params, at):
+        """Asks under the stepper and kills at the N-th call. Returns (calls made, whether that was all, whether it was answered)."""
         with self.site.client() as client:
             client.call("version")
             stepper = Stepper(self.site.process)
-            client.send(json.dumps({"jsonrpc": "2.0", "id": 1, "method": "config.commit",
-                                    "params": {"config": document}}).encode() + b"\n")
+            client.send(json.dumps({"jsonrpc": "2.0", "id": 1, "method": method, "params": params}).encode() + b"\n")
             while stepper.calls < STEP_LIMIT:
                 number = stepper.next_call()
                 answered = bool(select.select([client.socket], [], [], 0)[0])
@@ -302,42 +307,68 @@ class Commit:
             self.site.process = None
             answer = client.answer() if answered else None
         if answer is not None and "error" in answer:
-            raise RuntimeError(f"the commit was refused: {answer['error']}")
-        return done, answered
+            raise RuntimeError(f"{method} was refused: {answer['error']}")
+        return stepper.calls, done, answered
+
+    # What is asked, from one of two configurations (0, 1) to the other; and which of them there may be after a kill.
+
+    def ask_commit(self, now):
+        return "config.commit", {"config": self.documents()[1 - now]}, {now, 1 - now}
+
+    def ask_rollback(self, now):
+        revisions = self.site.call("config.history")["revisions"]
+        other = next(entry["revision"] for entry in revisions
+                     if self.site.call("config.get", revision=entry["revision"])["config"] == self.documents()[1 - now])
+        return "config.rollback", {"revision": other}, {now, 1 - now}
+
+    def ask_confirm(self, now):
+        """The other configuration is on trial and in force; a kill may cost the confirmation, not the configuration."""
+        self.site.call("config.commit", config=self.documents()[1 - now], confirm_timeout=3600)
+        return "config.confirm", {}, {1 - now}
 
     def kills(self):
-        self.report.step("kill -9 of control at every system call of a commit")
-        site, (old, new) = self.site, self.documents()
         self.running()
-        site.call("config.commit", config=old)
-        now, points, mixed, lost, calls = 0, 0, [], [], 0
+        self.site.call("config.commit", config=self.documents()[0])
+        now, self.result["kill_points"], self.result["mixed_states"] = 0, 0, 0
+        for what, ask, fewest in (("commit", self.ask_commit, 50), ("rollback", self.ask_rollback, 50),
+                                  ("confirmation", self.ask_confirm, 10)):
+            self.report.step(f"kill -9 of control at every system call of a {what}")
+            now = self.kill_through(ask, now, fewest)
+
+    def kill_through(self, ask, now, fewest):
+        """Returns which configuration there is at the end. fewest: system calls that it makes for sure."""
+        points, mixed, lost = 0, [], []
         at = self.random.randint(1, self.options.kill_stride)
         while True:
-            wanted = 1 - now
-            done, answered = self.commit_and_kill((old, new)[wanted], at)
+            method, params, allowed = ask(now)
+            calls, done, answered = self.ask_and_kill(method, params, at)
             between = self.probe.ask()
             if not between[ALWAYS] or between[NEVER]:
                 mixed.append(f"call {at}, nobody there: {between}")
             self.restart()
             places = self.places()
             points += 1
-            if len(set(places.values())) != 1 or None in places.values():
+            if len(set(places.values())) != 1 or places["disk"] not in allowed:
                 mixed.append(f"call {at}: {places}")
-            if answered and places["disk"] != wanted:
+            trial = self.site.call("state.get")["confirm"]
+            if answered and (places["disk"] == now or trial is not None):
                 lost.append(f"call {at}: answered, and gone")
+            if trial is not None:
+                self.site.call("config.confirm")
             now = places["disk"] if places["disk"] is not None else now
             if points % 20 == 0:
                 self.report.note(f"{points} points, up to call {at}, {len(mixed)} mixed states")
             if done:
                 break
-            calls = at
             at += self.options.kill_stride
-        self.result["kill_points"], self.result["mixed_states"] = points, len(mixed)
-        self.report.note(f"a commit makes {calls} system calls or a few more")
+        self.result["kill_points"] += points
+        self.result["mixed_states"] += len(mixed)
+        self.report.note(f"it makes {calls} system calls")
         self.report.check("after every kill one configuration at all places", not mixed,
                           f"{points} points, {len(mixed)} mixed" + "".join(f"\n    {line}" for line in mixed[:5]))
         self.report.check("what was answered is there", not lost, "".join(f"\n    {line}" for line in lost[:5]))
-        self.report.check("the kills went through a whole commit", calls > 50, f"{calls} calls")
+        self.report.check("the kills went through all of it", calls > fewest, f"{calls} calls")
+        return now
 
     # random edits
 
@@ -430,12 +461,12 @@ class Commit:
 
 def run(soak):
     phases = soak.options.phases.split(",")
-    alone = [phase for phase in phases if phase != "scale"]
+    alone = [phase for phase in phases if phase not in ON_LAB]
     if alone:
         run_alone(soak, alone)
-    if "scale" in phases:
+    for phase in [phase for phase in phases if phase in ON_LAB]:
         with soak.lab() as three:
-            scale(soak, three)
+            ON_LAB[phase](soak, three)
 
 
 def run_alone(soak, phases):
