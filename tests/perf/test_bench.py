@@ -79,8 +79,9 @@ def test_says_what_is_wrong_with_an_option(words, complaint):
     assert complaint in done.stderr
 
 
-def test_compares_two_revisions():
-    rows = json.loads(bench("compare", "HEAD", "HEAD", "--turns", "2", "--json", "--frames", "64,imix", "--packets", "256",
+@pytest.mark.parametrize("words", [["compare", "HEAD", "HEAD"], ["fence"]])
+def test_compares_two_revisions_and_the_path_with_and_without_the_fence(words):
+    rows = json.loads(bench(*words, "--turns", "2", "--json", "--frames", "64,imix", "--packets", "256",
                             "--repetitions", "1").stdout)
     assert [(row["direction"], row["frame"]) for row in rows] == [
         ("outbound", 64), ("outbound", "imix"), ("inbound", 64), ("inbound", "imix")]
