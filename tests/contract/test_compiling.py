@@ -134,3 +134,16 @@ def test_a_file_that_changes_while_it_is_compiled_is_compiled_again(committed):
             if client.answer()["result"]["prefixes"] == {"ipv4": 3, "ipv6": 1}:
                 return
     raise AssertionError("what was compiled from the file before is taken for the file as it is")
+
+
+def test_a_policy_that_was_not_taken_in_the_end_is_not_taken_for_another(committed):
+    """Under the same revision and of the same files: its call came back too late for the revision that it expected."""
+    committed.call("fence.reload")
+    revision = committed.call("config.get")["revision"]
+    with committed.client() as client:
+        request(client, 1, "config.patch", patch={"fence": {"allow": {"locations": ["DE"]}}}, expect_revision=revision)
+        committed.call("version")
+        committed.call("config.patch", patch={"tenants": []})  # needs no policy, and overtakes
+        assert client.answer()["error"]["code"] == -32005
+    committed.call("config.patch", patch={"fence": {"deny_operators": ["Nobody"]}})
+    assert committed.send(ALLOWED) == "" and committed.send(DENIED) == EPERM
