@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * libpontlevis: the controller socket for programs in C. A connection is a struct pontlevis; methods, their parameters
- *and results are those of docs/controller.md, as values of jansson.
+ * and results are those of docs/controller.md, as values of jansson.
  *
  *	struct pontlevis_error error;
  *	struct pontlevis *site = pontlevis_connect(NULL, 5000, &error);
@@ -11,8 +11,8 @@
  *		fprintf(stderr, "%s\n", error.text);
  *
  * Every function that waits does so until a time limit, in milliseconds; PONTLEVIS_FOREVER: none. One thread at a time
- *may use a connection; different connections have nothing in common. The library starts no thread, handles no signal
- *and changes no global state. Strings given are UTF-8.
+ * may use a connection; different connections have nothing in common. The library starts no thread, handles no signal
+ * and changes no global state. Strings given are UTF-8.
  */
 #ifndef PONTLEVIS_CLIENT_H
 #define PONTLEVIS_CLIENT_H

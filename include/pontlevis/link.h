@@ -19,7 +19,7 @@
  * Mark and sweep. In a transaction with PONT_BEGIN_FULL every object (tenant, circuit, peer, member, adjacency, site)
  * that was not set in it is removed by COMMIT. SAs are exempt: they carry traffic while control is away, so they go
  * only by SA_*_DEL or with their tenant or peer; at their hard lifetime they stop. The fence policy is exempt too:
- *there is never a moment without one after the first.
+ * there is never a moment without one after the first.
  *
  * Loss of the connection undoes an open transaction and changes nothing else.
  */

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Three answers to one question: the kernel's program (BPF_PROG_TEST_RUN), the dataplane's (librte_bpf, native code)
- *and those of an oracle, tests/fence_oracle.py, which knows nothing of either.
+ * and those of an oracle, tests/fence_oracle.py, which knows nothing of either.
  *
  *	fence-agreement POLICY ADDRESSES VERDICTS
  *
  * POLICY: a JSON file with a fence section. ADDRESSES: binary, as `fence_oracle.py --binary` reads them. VERDICTS: what
- *it said of them, a line each. Prints one JSON object; the exit status is 0 only if all agree.
+ * it said of them, a line each. Prints one JSON object; the exit status is 0 only if all agree.
  */
 #include <arpa/inet.h>
 #include <bpf/bpf.h>

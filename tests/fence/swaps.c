@@ -1,15 +1,15 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Policies are swapped under a worker that never stops sending, and in the kernel beside it: how long the worker's
- *longest round becomes, whether any packet was judged by no policy, or the packets of one round by two.
+ * longest round becomes, whether any packet was judged by no policy, or the packets of one round by two.
  *
  *	fence-swaps POLICY_A POLICY_B POLICY_DENYING SWAPS
  *
  * Policies are JSON files with a fence section. The first two let the rig's peers pass, and have different tables; the
  * third does not. The worker is the dataplane's own, in a thread with a CPU to itself if there are two. A round is
- *timed by the clock on the wall, so that interrupts which a swap causes count; one in which the kernel gave the CPU to
- *another thread is left out. Windows with a swap and quiet ones of the same length take turns: the quiet ones say what
- *the machine alone does to a round.
+ * timed by the clock on the wall, so that interrupts which a swap causes count; one in which the kernel gave the CPU to
+ * another thread is left out. Windows with a swap and quiet ones of the same length take turns: the quiet ones say what
+ * the machine alone does to a round.
  */
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>

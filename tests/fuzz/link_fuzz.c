@@ -6,9 +6,9 @@
  *	type (its number in types[]; a large one makes BEGIN a full one), manner, length, then so many bytes
  *
  * With a small manner the message is a good one of its type, of that small site, or one over which the bytes are laid
- *by exclusive or: so the fuzzer reaches what lies behind all checks. With bits set, the bytes are the message, length
- *or magic are wrong, a file goes along, traffic passes between two messages, or the connection is lost. Each input ends
- * with nothing lost: no file, no buffer, no hugepage memory.
+ * by exclusive or: so the fuzzer reaches what lies behind all checks. With bits set, the bytes are the message, length
+ * or magic are wrong, a file goes along, traffic passes between two messages, or the connection is lost. Each input
+ * ends with nothing lost: no file, no buffer, no hugepage memory.
  */
 #include <dirent.h>
 #include <errno.h>
