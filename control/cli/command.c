@@ -8,6 +8,13 @@
 #include "control/cli/policy.h"
 #include "control/cli/report.h"
 
+/* Of every command that changes the configuration. */
+#define CONFIRM_TIMEOUT                                                                                                \
+	{                                                                                                              \
+		.member = "confirm_timeout", .option = "confirm-timeout", .metavar = "S", .type = PARAMETER_INTEGER,   \
+		.minimum = 1, .maximum = 86400, .help = "Go back after S seconds without `config confirm`"             \
+	}
+
 const struct command commands[] = {
 	{
 		.name = "version",
@@ -181,13 +188,7 @@ const struct command commands[] = {
 			"afterwards stays in a file that is named.",
 		.parameters =
 			{
-				{.member = "confirm_timeout",
-					.option = "confirm-timeout",
-					.metavar = "S",
-					.type = PARAMETER_INTEGER,
-					.minimum = 1,
-					.maximum = 86400,
-					.help = "Go back after S seconds without `config confirm`"},
+				CONFIRM_TIMEOUT,
 			},
 		.print = report_commit,
 		.converse = edit_config,
@@ -212,13 +213,7 @@ const struct command commands[] = {
 					.type = PARAMETER_INTEGER,
 					.maximum = INT64_MAX,
 					.help = "Refuse unless N is the current revision (0: none yet)"},
-				{.member = "confirm_timeout",
-					.option = "confirm-timeout",
-					.metavar = "S",
-					.type = PARAMETER_INTEGER,
-					.minimum = 1,
-					.maximum = 86400,
-					.help = "Go back after S seconds without `config confirm`"},
+				CONFIRM_TIMEOUT,
 			},
 		.print = report_commit,
 	},
@@ -242,13 +237,7 @@ const struct command commands[] = {
 					.type = PARAMETER_INTEGER,
 					.maximum = INT64_MAX,
 					.help = "Refuse unless N is the current revision (0: none yet)"},
-				{.member = "confirm_timeout",
-					.option = "confirm-timeout",
-					.metavar = "S",
-					.type = PARAMETER_INTEGER,
-					.minimum = 1,
-					.maximum = 86400,
-					.help = "Go back after S seconds without `config confirm`"},
+				CONFIRM_TIMEOUT,
 			},
 		.print = report_commit,
 	},
@@ -288,13 +277,7 @@ const struct command commands[] = {
 					.type = PARAMETER_INTEGER,
 					.maximum = INT64_MAX,
 					.help = "Refuse unless N is the current revision (0: none yet)"},
-				{.member = "confirm_timeout",
-					.option = "confirm-timeout",
-					.metavar = "S",
-					.type = PARAMETER_INTEGER,
-					.minimum = 1,
-					.maximum = 86400,
-					.help = "Go back after S seconds without `config confirm`"},
+				CONFIRM_TIMEOUT,
 			},
 		.print = report_commit,
 	},

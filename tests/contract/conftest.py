@@ -11,7 +11,7 @@ import pytest
 from process import Site
 
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
-sys.path.insert(0, os.path.join(TREE, "perf"))  # threesites: namespaces
+sys.path[:0] = [os.path.join(TREE, "perf"), os.path.join(TREE, "tests")]  # threesites: namespaces; memory
 
 
 @pytest.fixture(scope="session")
@@ -32,6 +32,16 @@ def site(build, tmp_path):
     made = Site(build, tmp_path)
     yield made
     made.remove()
+
+
+@pytest.fixture
+def open_path(site):
+    """pytest's own directories are closed to other users."""
+    path = site.directory
+    while path != "/tmp":
+        os.chmod(path, os.stat(path).st_mode | 0o011)
+        path = os.path.dirname(path)
+    return site
 
 
 @pytest.fixture(scope="module")

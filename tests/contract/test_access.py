@@ -39,13 +39,9 @@ class ClientAs(Client):
 
 
 @pytest.fixture
-def staffed(site):
-    """A site whose configuration gives roles, in a directory that other users may enter."""
-    path = site.directory
-    while path != "/tmp":
-        os.chmod(path, os.stat(path).st_mode | 0o011)
-        path = os.path.dirname(path)
-    site.start()
+def staffed(open_path):
+    """A site whose configuration gives roles."""
+    site = open_path.start()
     site.call("config.commit", config=site.document(access=ACCESS))
     yield site
     assert site.stop() == 0

@@ -9,6 +9,8 @@ import time
 
 import pytest
 
+import memory
+
 CONNECTS = 10000
 MIB = 1 << 20
 
@@ -23,12 +25,6 @@ def started(site):
 
 def descriptors(site):
     return len(os.listdir(f"/proc/{site.process.pid}/fd"))
-
-
-def resident(site):
-    """Bytes in memory."""
-    with open(f"/proc/{site.process.pid}/statm", encoding="ascii") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def is_sanitized(site):
@@ -58,10 +54,10 @@ def test_flood_of_connections_leaves_others_and_memory_alone(started):
             if number % 500 == 499:
                 assert good.call("state.get")["revision"] == 1
             if number == CONNECTS // 5:
-                before = resident(started)
+                before = memory.resident(started.process.pid)
         started.eventually(lambda: descriptors(started) <= open_before, "the descriptors of closed connections")
         if not is_sanitized(started):
-            assert resident(started) - before < 4 * MIB
+            assert memory.resident(started.process.pid) - before < 4 * MIB
         assert good.call("state.get")["in_force"]
     assert started.call("version")["pid"] == started.process.pid
 
@@ -87,7 +83,7 @@ def test_answers_that_nobody_takes_are_bounded(started):
     for one in slow:
         one.setblocking(False)
     with started.client() as good:
-        before = resident(started)
+        before = memory.resident(started.process.pid)
         end = time.monotonic() + 60
         stuck = set()
         while len(stuck) < len(slow) and time.monotonic() < end:
@@ -99,7 +95,7 @@ def test_answers_that_nobody_takes_are_bounded(started):
             assert good.call("version")["pid"] == started.process.pid
         assert len(stuck) == len(slow), "control reads on although nobody takes its answers"
         # 1 MiB of answers and 16 MiB of requests at most for each; in fact a small part of it.
-        assert resident(started) - before < len(slow) * 20 * MIB
+        assert memory.resident(started.process.pid) - before < len(slow) * 20 * MIB
         assert good.call("state.get")["in_force"]
     for one in slow:
         one.close()

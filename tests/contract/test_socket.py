@@ -160,16 +160,6 @@ def ask_as(site, uid, groups, message):
     return result.stdout, result.stderr
 
 
-@pytest.fixture
-def open_path(site):
-    """pytest's own directories are closed to other users."""
-    path = site.directory
-    while path != "/tmp":
-        os.chmod(path, os.stat(path).st_mode | 0o011)
-        path = os.path.dirname(path)
-    return site
-
-
 def test_roles_follow_from_groups(open_path):
     site = open_path.start("--reader-group", "60001", "--writer-group", "60002")
     asking, changing = request("version"), request("fence.reload")

@@ -1,13 +1,20 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """
-Keys in the memory of running processes (scan.c). Everything that a process has mapped is read through /proc, which is more
+The memory of running processes: how much it is, and keys in it (scan.c). Everything that a process has mapped is read through /proc, which is more
 than a core dump holds: pages kept out of dumps are read too.
 """
+import os
 import subprocess
 
 PROGRAM = "tests/memory/pontlevis-scan"
 # Of the known-answer test of AES-256-GCM (dataplane/esp/gcm.c), whose expanded form may have stayed on a stack.
 KNOWN_ANSWER = "feffe9928665731c6d6a8f9467308308" * 2
+
+
+def resident(pid):
+    """Bytes of memory that a process has."""
+    with open(f"/proc/{pid}/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
 
 
 def _scan(build, pid, words, given=""):

@@ -11,6 +11,7 @@ import socket
 import time
 
 import flows
+import memory
 from threesites import lab
 from threesites.lab import wait_until
 
@@ -70,12 +71,6 @@ class Hostile:
             self.held.popleft().close()
 
 
-def memory(pid):
-    """Bytes that a process has in memory."""
-    with open(f"/proc/{pid}/statm", encoding="ascii") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
-
-
 def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
@@ -105,7 +100,7 @@ def hostile(soak, three):
         harm.end()
         if wait_until(lambda: descriptors(pid) <= idle, 30) is None:
             raise RuntimeError("connections stay")
-        before = memory(pid)
+        before = memory.resident(pid)
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             harm.attack(0.5)
@@ -113,7 +108,7 @@ def hostile(soak, three):
             good += answered(path)
         harm.end()
         closed = wait_until(lambda: descriptors(pid) <= idle, 30)
-        grown = memory(pid) - before
+        grown = memory.resident(pid) - before
         found, _ = load.stop()
     finally:
         harm.end()

@@ -291,12 +291,12 @@ class Rekey:
         with self.traffic():
             attack = Attack(topology.address(site.name, 4), self.random)
             attack.run(min(2, self.options.attack_seconds / 2))  # what an attack costs once
-            before, descriptors = resident(pid), len(os.listdir(f"/proc/{pid}/fd"))
+            before, descriptors = memory.resident(pid), len(os.listdir(f"/proc/{pid}/fd"))
             rolled = self.rollovers()
             attack.run(self.options.attack_seconds)
             self.roll(1, 1, patience=30)
             now = self.rollovers()
-            grown, most = resident(pid) - before, len(os.listdir(f"/proc/{pid}/fd"))
+            grown, most = memory.resident(pid) - before, len(os.listdir(f"/proc/{pid}/fd"))
             attack.end()
         self.attacked = False
         self.check_events()
@@ -555,12 +555,6 @@ def spent_by(pid, main=False):
 
 def quantiles(name, values):
     return {f"{name}_median": round(statistics.median(values or [0]), 1), f"{name}_max": round(max(values or [0]), 1)}
-
-
-def resident(pid):
-    """Bytes of memory that a process has."""
-    with open(f"/proc/{pid}/statm", encoding="ascii") as file:
-        return int(file.read().split()[1]) * os.sysconf("SC_PAGESIZE")
 
 
 def run(soak):
