@@ -41,6 +41,17 @@ static void on_kernel_denied(void *context, const struct pont_fence_event *event
 	denials_kernel(control->denials, event);
 }
 
+static void on_fence_touched(void *context, const struct error *error)
+{
+	const struct control *control = context;
+
+	events_publish(control->events, "fence.touched",
+		json_pack("{s:b, s:o}", "restored", error->code == 0, "text",
+			audit_text(error->code != 0 ? error->text
+						    : "somebody changed the rules that close new interfaces; they "
+						      "are as they were")));
+}
+
 static void on_dataplane_denied(void *context, const struct pont_link_denied *denied)
 {
 	const struct control *control = context;
@@ -58,6 +69,15 @@ static void on_link_added(void *context, uint32_t ifindex, const char *name)
 	if (fence_interface_attach(control->fence, ifindex, name, &error) != 0)
 		events_publish(control->events, "fence.incomplete",
 			json_pack("{s:o, s:o}", "interface", audit_text(name), "text", audit_text(error.text)));
+}
+
+static void on_link_removed(void *context, uint32_t ifindex)
+{
+	struct control *control = context;
+	struct error error = {0};
+
+	if (fence_interface_gone(control->fence, ifindex, &error) != 0)
+		audit_log("%s", error.text);
 }
 
 static void on_next_hop_changed(void *context)
@@ -168,9 +188,14 @@ static void on_compiled(void *context)
 static int start_parts(struct control *control, struct error *error)
 {
 	const struct control_options *options = control->options;
-	const struct fence_options fence_options = {.pin_directory = options->bpffs, .cgroup = options->cgroup};
+	const struct fence_options fence_options = {.pin_directory = options->bpffs,
+		.cgroup = options->cgroup,
+		.close_new_interfaces = options->close_new_interfaces};
+	const struct fence_callbacks fence_callbacks = {
+		.context = control, .denied = on_kernel_denied, .touched = on_fence_touched};
 	const struct mirror_callbacks mirror_callbacks = {.context = control,
 		.link_added = on_link_added,
+		.link_removed = on_link_removed,
 		.changed = on_next_hop_changed,
 		.trouble = on_mirror_trouble};
 	const struct keys_callbacks keys_callbacks = agreement_callbacks(control);
@@ -195,7 +220,7 @@ static int start_parts(struct control *control, struct error *error)
 	control->events = events_new(control->audit, error);
 	if (control->events == NULL)
 		return -1;
-	control->fence = fence_start(control->base, &fence_options, on_kernel_denied, control, error);
+	control->fence = fence_start(control->base, &fence_options, &fence_callbacks, error);
 	if (control->fence == NULL)
 		return -1;
 	if (lock_restore(control, error) != 0)

@@ -29,6 +29,7 @@ enum {
 	OPTION_BPFFS,
 	OPTION_CGROUP,
 	OPTION_AUDIT,
+	OPTION_CLOSE_NEW_INTERFACES,
 	OPTION_SOCKET_MODE,
 	OPTION_READER_GROUP,
 	OPTION_WRITER_GROUP,
@@ -49,6 +50,11 @@ static const struct argp_option options[] = {
 	{"bpffs", OPTION_BPFFS, "DIR", 0,
 		"Where the fence is pinned, on a BPF file system (default /sys/fs/bpf/pontlevis)", 1},
 	{"cgroup", OPTION_CGROUP, "DIR", 0, "cgroup v2 to guard (default: the root of the hierarchy)", 1},
+	{"close-new-interfaces", OPTION_CLOSE_NEW_INTERFACES, NULL, 0,
+		"Let not one frame leave by an interface before the fence stands on it, or refuse to start (default: "
+		"as "
+		"far as this machine allows, see pontlevis-control(8))",
+		1},
 	{"audit", OPTION_AUDIT, "PATH", 0, "Audit log (default STATE/audit.jsonl)", 1},
 	{"socket-mode", OPTION_SOCKET_MODE, "OCTAL", 0,
 		"Mode of the controller socket (default 0600; 0660 with one of the groups below; 0666 with two, or "
@@ -141,6 +147,9 @@ static error_t parse_option(int key, char *text, struct argp_state *state)
 	case OPTION_CGROUP:
 		control->cgroup = text;
 		break;
+	case OPTION_CLOSE_NEW_INTERFACES:
+		control->close_new_interfaces = true;
+		break;
 	case OPTION_AUDIT:
 		control->audit = text;
 		break;
@@ -215,7 +224,9 @@ static int get_ready(void)
 
 static struct fence_options fence_options(const struct arguments *arguments)
 {
-	return (struct fence_options){.pin_directory = arguments->control.bpffs, .cgroup = arguments->control.cgroup};
+	return (struct fence_options){.pin_directory = arguments->control.bpffs,
+		.cgroup = arguments->control.cgroup,
+		.close_new_interfaces = arguments->control.close_new_interfaces};
 }
 
 /* --remove-fence: never while a control process runs, it would put the fence back. */
@@ -264,6 +275,7 @@ static void ignore_denial(void *context, const struct pont_fence_event *event)
 static int raise_fence(struct event_base *base, const struct arguments *arguments)
 {
 	const struct fence_options where = fence_options(arguments);
+	const struct fence_callbacks callbacks = {.denied = ignore_denial};
 	struct guarded_socket *guarded;
 	struct fence *fence = NULL;
 	struct error error = {0};
@@ -274,7 +286,7 @@ static int raise_fence(struct event_base *base, const struct arguments *argument
 		return EXIT_SUCCESS;
 	}
 	if (guarded != NULL)
-		fence = fence_start(base, &where, ignore_denial, NULL, &error);
+		fence = fence_start(base, &where, &callbacks, &error);
 	if (fence != NULL && lock_is_noted(arguments->control.state))
 		fence_lock(fence, true);
 	audit_log("%s", fence != NULL ? "the fence is up" : error.text);

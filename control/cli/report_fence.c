@@ -57,6 +57,27 @@ static void print_interfaces(FILE *out, const json_t *interfaces)
 	json_decref(names);
 }
 
+/* "closed to ip, closed to bridge, open to frames (REASON); 4 kept back" */
+static void print_new_interfaces(FILE *out, json_t *kinds)
+{
+	const char *kind, *separator = "";
+	json_int_t dropped = 0;
+	const json_t *one;
+
+	(void)fprintf(out, "%-18s", "new interfaces");
+	json_object_foreach (kinds, kind, one) {
+		const bool closed = json_is_true(json_object_get(one, "closed"));
+		char *missing = text_of(json_object_get(one, "missing"));
+
+		(void)fprintf(out, "%s%s to %s%s%s%s", separator, closed ? "closed" : "open", kind, closed ? "" : " (",
+			closed ? "" : missing, closed ? "" : ")");
+		separator = ", ";
+		dropped += json_integer_value(json_object_get(one, "dropped"));
+		free(missing);
+	}
+	(void)fprintf(out, "; %lld kept back\n", (long long)dropped);
+}
+
 static void print_denials(FILE *out, const json_t *denied)
 {
 	static const char *const headings[] = {"TIME", "PLACE", "DESTINATION", "PROCESS", "INTERFACE", "WHY"};
@@ -134,6 +155,7 @@ void report_fence(FILE *out, const json_t *result)
 	print_member(out, "rules", json_object_get(result, "rules"));
 	print_member(out, "denied peers", json_object_get(result, "denied_peers"));
 	print_interfaces(out, json_object_get(result, "interfaces"));
+	print_new_interfaces(out, json_object_get(result, "new_interfaces"));
 	print_member(out, "cgroup", json_object_get(result, "cgroup"));
 	(void)fputc('\n', out);
 	print_counters(out, json_object_get(result, "counters"));

@@ -12,6 +12,7 @@
 
 #include "control/fence/cgroup.h"
 #include "control/fence/interface.h"
+#include "control/fence/new_links.h"
 #include "control/fence/on_link.h"
 #include "control/fence/pins.h"
 #include "control/fence/programs.h"
@@ -19,12 +20,12 @@
 #include "control/fence/switches.h"
 
 struct fence {
-	fence_denied_fn *denied;
-	void *context;
+	struct fence_callbacks callbacks;
 	char *cgroup;
 	int cgroup_fd;
 	struct egress_fence *programs;
 	struct on_link *on_link;
+	struct new_links *new_links;
 	struct pont_fence_switches *switches; /* mapped */
 	struct ring_buffer *ring;
 	struct event *event;
@@ -37,7 +38,7 @@ static int on_denied(void *context, void *data, size_t size)
 	const struct fence *fence = context;
 
 	if (size >= sizeof(struct pont_fence_event))
-		fence->denied(fence->context, data);
+		fence->callbacks.denied(fence->callbacks.context, data);
 	return 0;
 }
 
@@ -71,6 +72,50 @@ static int switches_map(struct fence *fence, struct error *error)
 	return 0;
 }
 
+static bool is_guarded(const struct fence *fence, uint32_t ifindex)
+{
+	for (size_t i = 0; i < fence->interface_count; i++)
+		if (fence->interfaces[i] == ifindex)
+			return true;
+	return false;
+}
+
+/* Notes that an interface is guarded. */
+static int interface_enter(struct fence *fence, uint32_t ifindex, struct error *error)
+{
+	uint32_t *grown;
+
+	if (is_guarded(fence, ifindex))
+		return 0;
+	grown = reallocarray(fence->interfaces, fence->interface_count + 1, sizeof(*grown));
+	if (!grown)
+		return error_set(error, ENOMEM, NULL, "fence: out of memory");
+	fence->interfaces = grown;
+	fence->interfaces[fence->interface_count++] = ifindex;
+	return 0;
+}
+
+/* Puts k1 there; *needless: nothing leaves the machine by it. */
+static int filter_attach(
+	const struct fence *fence, uint32_t ifindex, const char *name, bool *needless, struct error *error)
+{
+	const struct bpf_program *programs[INTERFACE_KINDS] = {
+		[INTERFACE_ETHERNET] = fence->programs->progs.egress_ethernet,
+		[INTERFACE_IP] = fence->programs->progs.egress_ip,
+		[INTERFACE_CLOSED] = fence->programs->progs.egress_closed,
+	};
+	char current[IF_NAMESIZE];
+	enum interface_kind kind;
+
+	/* The name may have passed to another interface meanwhile; the number never does. */
+	if (!if_indextoname(ifindex, current))
+		return error_set(error, ENODEV, NULL, "fence: interface %s (number %u) is gone", name, ifindex);
+	if (interface_kind(current, &kind, error))
+		return -1;
+	*needless = kind == INTERFACE_LOOPBACK;
+	return *needless ? 0 : interface_attach(ifindex, current, bpf_program__fd(programs[kind]), error);
+}
+
 /* Guards every interface there is now; one that disappears meanwhile needs no guard. */
 static int interfaces_attach(struct fence *fence, struct error *error)
 {
@@ -79,25 +124,46 @@ static int interfaces_attach(struct fence *fence, struct error *error)
 
 	if (!all)
 		return error_set(error, errno, NULL, "fence: list of interfaces: %s", strerror(errno));
-	for (one = all; one->if_index && !result; one++)
-		if (fence_interface_attach(fence, one->if_index, one->if_name, error) && error->code != ENODEV)
-			result = -1;
+	for (one = all; one->if_index && !result; one++) {
+		bool needless = false;
+
+		if (filter_attach(fence, one->if_index, one->if_name, &needless, error))
+			result = error->code == ENODEV ? 0 : -1;
+		else if (!needless)
+			result = interface_enter(fence, one->if_index, error);
+	}
 	if_freenameindex(all);
 	return result;
 }
 
-struct fence *fence_start(struct event_base *base, const struct fence_options *options, fence_denied_fn *denied,
-	void *context, struct error *error)
+static int close_new_interfaces(struct fence *fence, struct error *error)
 {
+	return new_links_make(fence->new_links, fence->interfaces, fence->interface_count, error);
+}
+
+static void on_touched(void *context)
+{
+	struct fence *fence = context;
+	struct error error = {0};
+
+	(void)close_new_interfaces(fence, &error);
+	if (fence->callbacks.touched)
+		fence->callbacks.touched(fence->callbacks.context, &error);
+}
+
+struct fence *fence_start(struct event_base *base, const struct fence_options *options,
+	const struct fence_callbacks *callbacks, struct error *error)
+{
+
 	struct fence *fence = calloc(1, sizeof(*fence));
+	const struct new_links_callbacks new_links_callbacks = {.context = fence, .touched = on_touched};
 	uint64_t cgroup_id;
 
 	if (!fence) {
 		(void)error_set(error, ENOMEM, NULL, "fence: out of memory");
 		return NULL;
 	}
-	fence->denied = denied;
-	fence->context = context;
+	fence->callbacks = *callbacks;
 	fence->cgroup_fd = cgroup_open(options->cgroup, &fence->cgroup, &cgroup_id, error);
 	if (fence->cgroup_fd < 0 || pins_open(options->pin_directory, error))
 		goto undo;
@@ -109,8 +175,11 @@ struct fence *fence_start(struct event_base *base, const struct fence_options *o
 	fence->on_link = on_link_start(base, bpf_map__fd(fence->programs->maps.on_link), error);
 	if (!fence->on_link || events_open(fence, base, error))
 		goto undo;
+	fence->new_links = new_links_start(base, options->close_new_interfaces, &new_links_callbacks, error);
+	if (!fence->new_links)
+		goto undo;
 	if (programs_guard_cgroup(fence->programs, options->pin_directory, fence->cgroup_fd, cgroup_id, error) ||
-		interfaces_attach(fence, error))
+		interfaces_attach(fence, error) || close_new_interfaces(fence, error))
 		goto undo;
 	return fence;
 undo:
@@ -127,6 +196,7 @@ void fence_stop(struct fence *fence)
 		event_free(fence->event);
 	ring_buffer__free(fence->ring);
 	on_link_stop(fence->on_link);
+	new_links_stop(fence->new_links);
 	if (fence->switches)
 		(void)munmap(fence->switches, FENCE_SWITCHES_SIZE);
 	programs_close(fence->programs);
@@ -137,56 +207,45 @@ void fence_stop(struct fence *fence)
 	free(fence);
 }
 
-/* Forgets interfaces that are gone, so that years of short-lived ones don't add up. */
-static void interfaces_prune(struct fence *fence)
+int fence_interface_attach(struct fence *fence, uint32_t ifindex, const char *name, struct error *error)
 {
-	char name[IF_NAMESIZE];
+	bool needless = false;
+
+	if (filter_attach(fence, ifindex, name, &needless, error))
+		return -1;
+	if (needless || is_guarded(fence, ifindex))
+		return 0;
+	/* Not before the filter stands. */
+	return new_links_admit(fence->new_links, ifindex, error) ? -1 : interface_enter(fence, ifindex, error);
+}
+
+int fence_interface_gone(struct fence *fence, uint32_t ifindex, struct error *error)
+{
 	size_t i, kept = 0;
 
 	for (i = 0; i < fence->interface_count; i++)
-		if (if_indextoname(fence->interfaces[i], name))
+		if (fence->interfaces[i] != ifindex)
 			fence->interfaces[kept++] = fence->interfaces[i];
-	fence->interface_count = kept;
-}
-
-/* Notes that an interface is guarded. */
-static int interface_enter(struct fence *fence, uint32_t ifindex, struct error *error)
-{
-	uint32_t *grown;
-	size_t i;
-
-	interfaces_prune(fence);
-	for (i = 0; i < fence->interface_count; i++)
-		if (fence->interfaces[i] == ifindex)
-			return 0;
-	grown = reallocarray(fence->interfaces, i + 1, sizeof(*grown));
-	if (!grown)
-		return error_set(error, ENOMEM, NULL, "fence: out of memory");
-	fence->interfaces = grown;
-	fence->interfaces[fence->interface_count++] = ifindex;
-	return 0;
-}
-
-int fence_interface_attach(struct fence *fence, uint32_t ifindex, const char *name, struct error *error)
-{
-	const struct bpf_program *programs[INTERFACE_KINDS] = {
-		[INTERFACE_ETHERNET] = fence->programs->progs.egress_ethernet,
-		[INTERFACE_IP] = fence->programs->progs.egress_ip,
-		[INTERFACE_CLOSED] = fence->programs->progs.egress_closed,
-	};
-	char current[IF_NAMESIZE];
-	enum interface_kind kind;
-
-	/* The name may have passed to another interface meanwhile; the number never does. */
-	if (!if_indextoname(ifindex, current))
-		return error_set(error, ENODEV, NULL, "fence: interface %s (number %u) is gone", name, ifindex);
-	if (interface_kind(current, &kind, error))
-		return -1;
-	if (kind == INTERFACE_LOOPBACK)
+	if (kept == fence->interface_count)
 		return 0;
-	if (interface_attach(ifindex, current, bpf_program__fd(programs[kind]), error))
-		return -1;
-	return interface_enter(fence, ifindex, error);
+	fence->interface_count = kept;
+	return new_links_dismiss(fence->new_links, ifindex, error);
+}
+
+int fence_new_interfaces(
+	const struct fence *fence, struct fence_new_interfaces out[FENCE_NEW_INTERFACES_KINDS], struct error *error)
+{
+	static const char *const names[] = {
+		[NEW_LINKS_IP] = "ip", [NEW_LINKS_BRIDGE] = "bridge", [NEW_LINKS_FRAMES] = "frames"};
+	_Static_assert((int)FENCE_NEW_INTERFACES_KINDS == (int)NEW_LINKS_KINDS, "one entry for each kind");
+
+	for (enum new_links_kind kind = 0; kind < NEW_LINKS_KINDS; kind++) {
+		out[kind].kind = names[kind];
+		out[kind].missing = new_links_missing(fence->new_links, kind);
+		if (new_links_dropped(fence->new_links, kind, &out[kind].dropped, error))
+			return -1;
+	}
+	return 0;
 }
 
 int fence_publish(struct fence *fence, const struct fence_policy *policy, struct error *error)
@@ -270,6 +329,8 @@ int fence_remove(const struct fence_options *options, struct error *error)
 		if (interface_detach(one->if_index, one->if_name, error))
 			result = -1;
 	if_freenameindex(all);
+	if (new_links_remove(error))
+		result = -1;
 	/* A link goes with its pin, and its program and maps with the last link. */
 	if (pins_remove(options->pin_directory, error))
 		result = -1;

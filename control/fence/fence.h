@@ -23,6 +23,12 @@ struct model;
 struct fence_options {
 	const char *pin_directory; /* on a bpffs; maps and links are pinned there */
 	const char *cgroup;        /* cgroup v2 directory to guard; NULL: the root of the hierarchy, found by itself */
+	/*
+	 * Demand that not one frame leaves by an interface before k1 stands on it: fence_start() fails where that
+	 * cannot be had. Without it the fence closes new interfaces as far as the machine allows; see
+	 * fence_new_interfaces().
+	 */
+	bool close_new_interfaces;
 };
 
 /* A file with facts about addresses. The formats are those of source.h: "labels", "operators", "country", ... */
@@ -122,22 +128,42 @@ size_t fence_policy_prefixes(const struct fence_policy *policy, uint8_t family);
 /* All that it is made of: sources, rules, labels. */
 const struct model *fence_policy_model(const struct fence_policy *policy);
 
-/*
- * A denial seen in the kernel. entry's label can be explained with fence_policy_explain(). Called from the event loop.
- */
-typedef void fence_denied_fn(void *context, const struct pont_fence_event *event);
+/* What the fence tells its owner, from the event loop; context is the owner's. */
+struct fence_callbacks {
+	void *context;
+	/* A denial seen in the kernel. Its entry can be explained with fence_policy_explain(). */
+	void (*denied)(void *context, const struct pont_fence_event *event);
+	/* Somebody else changed what closes new interfaces; it was made again, or could not be. NULL: not told. */
+	void (*touched)(void *context, const struct error *error);
+};
 
 /*
  * Loads the programs, takes over maps and links that an earlier process left pinned (with the policy in force), or
- * makes them new (deny everything), attaches k2, and k1 on every interface now present except loopback.
+ * makes them new (deny everything), attaches k2, and k1 on every interface now present except loopback, and closes
+ * those that will appear.
  */
-struct fence *fence_start(struct event_base *base, const struct fence_options *options, fence_denied_fn *denied,
-	void *context, struct error *error);
+struct fence *fence_start(struct event_base *base, const struct fence_options *options,
+	const struct fence_callbacks *callbacks, struct error *error);
 /* Lets go of everything but leaves it attached: the fence stands while nobody runs it. */
 void fence_stop(struct fence *fence);
 
-/* Puts k1 on an interface that has appeared; no error if it is there already, or if it is the loopback. */
+/*
+ * Puts k1 on an interface that has appeared, which opens it; no error if it is there already, or if it is the loopback.
+ * After an error the interface stays closed, as far as new interfaces are.
+ */
 int fence_interface_attach(struct fence *fence, uint32_t ifindex, const char *name, struct error *error);
+/* The interface is gone: one that gets its number later is a new one. */
+int fence_interface_gone(struct fence *fence, uint32_t ifindex, struct error *error);
+
+/* What is kept from leaving by an interface on which k1 does not stand yet; see new_links.h. */
+struct fence_new_interfaces {
+	const char *kind;    /* "ip", "bridge", "frames" */
+	const char *missing; /* why it is not kept from leaving; NULL: it is */
+	uint64_t dropped;    /* packets, since the fence was first raised */
+};
+enum { FENCE_NEW_INTERFACES_KINDS = 3 };
+int fence_new_interfaces(
+	const struct fence *fence, struct fence_new_interfaces out[FENCE_NEW_INTERFACES_KINDS], struct error *error);
 
 /* Makes a policy the one in force in the kernel, atomically at all kernel places. The caller keeps ownership of it. */
 int fence_publish(struct fence *fence, const struct fence_policy *policy, struct error *error);

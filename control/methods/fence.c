@@ -107,25 +107,46 @@ static json_t *describe_counters(const struct control *control, const struct fen
 	return places;
 }
 
+/* What an interface is closed to until the fence stands on it. NULL with the error set. */
+static json_t *describe_new_interfaces(const struct control *control, struct error *error)
+{
+	struct fence_new_interfaces all[FENCE_NEW_INTERFACES_KINDS];
+	json_t *kinds = json_object();
+
+	if (fence_new_interfaces(control->fence, all, error) != 0) {
+		json_decref(kinds);
+		return NULL;
+	}
+	for (size_t i = 0; i < FENCE_NEW_INTERFACES_KINDS; i++)
+		(void)json_object_set_new(kinds, all[i].kind,
+			json_pack("{s:b, s:o, s:o}", "closed", all[i].missing == NULL, "missing",
+				all[i].missing != NULL ? audit_text(all[i].missing) : json_null(), "dropped",
+				value_number(all[i].dropped)));
+	return kinds;
+}
+
 static json_t *status(void *context, const struct rpc_who *who, const json_t *params, struct rpc_failure *failure)
 {
 	const struct control *control = context;
 	struct fence_counters counters;
-	json_t *interfaces;
+	json_t *interfaces, *new_interfaces;
 
 	(void)who;
 	(void)params;
 	failure->code = RPC_SYSTEM;
 	if (fence_counters_read(control->fence, &counters, &failure->error) != 0)
 		return NULL;
+	new_interfaces = describe_new_interfaces(control, &failure->error);
+	if (new_interfaces == NULL)
+		return NULL;
 	interfaces = json_array();
 	fence_interfaces(control->fence, add_interface, interfaces);
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "lock", lock_describe(control),
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "lock", lock_describe(control),
 		"policy_revision", value_number(control->policy != NULL ? fence_policy_revision(control->policy) : 0),
 		"bundle", policy_bundle(control), "sources", policy_sources(control->policy), "prefixes",
 		policy_prefixes(control->policy), "rules", describe_rules(control->policy), "counters",
-		describe_counters(control, &counters), "interfaces", interfaces, "cgroup",
-		audit_text(fence_cgroup(control->fence)), "denied_peers",
+		describe_counters(control, &counters), "interfaces", interfaces, "new_interfaces", new_interfaces,
+		"cgroup", audit_text(fence_cgroup(control->fence)), "denied_peers",
 		policy_denied_peers(control->document, control->policy), "denied",
 		audit_tail(control->audit, DENIALS_SHOWN, "fence.denied"));
 }

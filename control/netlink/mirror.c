@@ -72,6 +72,12 @@ static void tell_link(struct mirror *mirror, const struct interface *interface)
 		mirror->callbacks.link_added(mirror->callbacks.context, interface->ifindex, interface->name);
 }
 
+static void tell_gone(struct mirror *mirror, uint32_t ifindex)
+{
+	if (mirror->callbacks.link_removed)
+		mirror->callbacks.link_removed(mirror->callbacks.context, ifindex);
+}
+
 /* Reads all interfaces, and tells all of them: one that was replaced unseen may have kept number and name. */
 static int read_interfaces(struct mirror *mirror, struct error *error)
 {
@@ -81,6 +87,9 @@ static int read_interfaces(struct mirror *mirror, struct error *error)
 		interfaces_free(&fresh);
 		return -1;
 	}
+	for (size_t i = 0; i < mirror->interfaces.count; i++)
+		if (!interfaces_find(&fresh, mirror->interfaces.all[i].ifindex))
+			tell_gone(mirror, mirror->interfaces.all[i].ifindex);
 	interfaces_free(&mirror->interfaces);
 	mirror->interfaces = fresh;
 	mirror->lost = false;
@@ -136,6 +145,7 @@ static void on_tick(evutil_socket_t fd, short what, void *data)
 
 static void take_link(struct mirror *mirror, const struct nlmsghdr *message)
 {
+	const struct ifinfomsg *info = mnl_nlmsg_get_payload(message);
 	int change = interfaces_update(&mirror->interfaces, message);
 
 	if (change < 0) {
@@ -143,8 +153,9 @@ static void take_link(struct mirror *mirror, const struct nlmsghdr *message)
 		fold(mirror);
 		return;
 	}
+	if (message->nlmsg_type == RTM_DELLINK && change)
+		tell_gone(mirror, (uint32_t)info->ifi_index);
 	if (change & INTERFACE_NAMED) {
-		const struct ifinfomsg *info = mnl_nlmsg_get_payload(message);
 		const struct interface *interface = interfaces_find(&mirror->interfaces, (uint32_t)info->ifi_index);
 
 		if (interface)
@@ -251,7 +262,7 @@ struct mirror *mirror_start(struct event_base *base, const struct mirror_callbac
 		return NULL;
 	}
 	mirror->callbacks = *callbacks;
-	mirror->request = request_open(error);
+	mirror->request = request_open(NETLINK_ROUTE, error);
 	if (!mirror->request || subscribe(mirror, error) < 0 || add_events(mirror, base, error) < 0 ||
 		read_interfaces(mirror, error) < 0) {
 		mirror_stop(mirror);

@@ -21,6 +21,8 @@ struct mirror_callbacks {
 	void *context;
 	/* An interface appeared or was renamed (called for the present ones from mirror_start() too). */
 	void (*link_added)(void *context, uint32_t ifindex, const char *name);
+	/* An interface is gone; its number may come again. */
+	void (*link_removed)(void *context, uint32_t ifindex);
 	/* A next hop of a target may have changed; bursts of notifications are folded into one call. */
 	void (*changed)(void *context);
 	/*

@@ -2,6 +2,7 @@
 #include "control/netlink/request.h"
 
 #include <libmnl/libmnl.h>
+#include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,7 +21,7 @@ struct request {
 	char buffer[REQUEST_BUFFER_SIZE];
 };
 
-struct request *request_open(struct error *error)
+struct request *request_open(int bus, struct error *error)
 {
 	struct timeval timeout = {.tv_sec = ANSWER_TIMEOUT_S};
 	struct request *request;
@@ -30,7 +31,7 @@ struct request *request_open(struct error *error)
 		error_set(error, ENOMEM, NULL, "netlink: out of memory");
 		return NULL;
 	}
-	request->socket = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC);
+	request->socket = mnl_socket_open2(bus, SOCK_CLOEXEC);
 	if (!request->socket) {
 		error_set(error, errno, NULL, "netlink: cannot open a socket: %s", strerror(errno));
 		goto out_free;
@@ -139,6 +140,31 @@ int request_run(struct request *request, struct nlmsghdr *message, mnl_cb_t visi
 	if (code)
 		return error_set(error, code, NULL, "netlink: request %u: %s", message->nlmsg_type, strerror(code));
 	return 0;
+}
+
+int request_run_batch(struct request *request, void *messages, size_t size, struct error *error)
+{
+	struct reading reading = {.sequence = ++request->sequence};
+	struct nlmsghdr *message, *last = NULL;
+	int length = (int)size, code;
+
+	/* The answer that comes first has the news: a complaint, or that the last order was carried out. */
+	for (message = messages; mnl_nlmsg_ok(message, length); message = mnl_nlmsg_next(message, &length)) {
+		message->nlmsg_seq = reading.sequence;
+		if (message->nlmsg_type != NFNL_MSG_BATCH_END)
+			last = message;
+	}
+	if (last)
+		last->nlmsg_flags |= NLM_F_ACK;
+	code = mnl_socket_sendto(request->socket, messages, size) < 0 ? errno : read_answers(request, &reading);
+	if (code)
+		return error_set(error, code, NULL, "netlink: batch: %s", strerror(code));
+	return 0;
+}
+
+uint32_t request_port(const struct request *request)
+{
+	return mnl_socket_get_portid(request->socket);
 }
 
 bool request_failed(const struct error *error)

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
- * Questions and orders to the kernel over rtnetlink, one at a time: the kernel answers while it takes the message, so
+ * Questions and orders to the kernel over netlink, one at a time: the kernel answers while it takes the message, so
  * asking blocks for microseconds only. Notifications arrive elsewhere (mirror.c).
  */
 #ifndef CONTROL_NETLINK_REQUEST_H
@@ -23,7 +23,8 @@ enum { REQUEST_MESSAGE_SIZE = 512 };
 
 struct request;
 
-struct request *request_open(struct error *error);
+/* bus: NETLINK_ROUTE or NETLINK_NETFILTER. NULL with the error set. */
+struct request *request_open(int bus, struct error *error);
 void request_close(struct request *request);
 
 /*
@@ -32,6 +33,16 @@ void request_close(struct request *request);
  * ETIMEDOUT when the kernel did not answer.
  */
 int request_run(struct request *request, struct nlmsghdr *message, mnl_cb_t visit, void *data, struct error *error);
+
+/*
+ * Sends several messages as one: NETLINK_NETFILTER takes what stands between NFNL_MSG_BATCH_BEGIN and _END as a whole
+ * or not at all. size: bytes of all of them; flags and payload are set. Returns 0, or -1 with the kernel's first
+ * complaint in the error.
+ */
+int request_run_batch(struct request *request, void *messages, size_t size, struct error *error);
+
+/* Number that the kernel knows the socket by: notifications of what it did have it as sender (nlmsg_pid). */
+uint32_t request_port(const struct request *request);
 
 /* Whether only the asking failed (time limit, memory, rights): the error then says nothing about the kernel's state. */
 bool request_failed(const struct error *error);

@@ -77,6 +77,7 @@ class Site:
         self.cgroup = f"{cgroup_root()}/{self.name}"
         self.link = f"{self.directory}/dataplane.sock"
         self.log = f"{self.directory}/log"
+        self.options = []  # of the control process, besides those of its places
         self.process = self.dataplane = None
         self.address = address
         self.write_secret(self.identity)
@@ -149,7 +150,7 @@ class Site:
     def command(self, *arguments):
         return ["nsenter", f"--net=/run/netns/{self.name}", self.program, "--socket", self.path, "--state", self.state,
                 "--identity", self.identity, "--bpffs", f"{self.bpffs}/pontlevis", "--cgroup", self.cgroup,
-                "--dataplane", self.link, *arguments]
+                "--dataplane", self.link, *self.options, *arguments]
 
     def _enter_cgroup(self):
         with open(f"{self.cgroup}/cgroup.procs", "w", encoding="ascii") as file:

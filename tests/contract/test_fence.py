@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import subprocess
 import time
 
 import pytest
@@ -123,6 +124,52 @@ def test_a_running_fence_can_be_locked_from_beside(committed):
     assert committed.send(ALLOWED) == EPERM
     committed.call("fence.unlock")
     assert committed.send(ALLOWED) == ""
+
+
+def nft(site, *arguments):
+    return subprocess.run(["nsenter", f"--net=/run/netns/{site.name}", "nft", *arguments], capture_output=True, text=True,
+                          timeout=20, check=True).stdout
+
+
+def test_new_interfaces_are_closed_and_whoever_opens_them_is_told_of(committed):
+    """By nft itself, as a firewall's start script does it; listing has to end."""
+    before = nft(committed, "list", "ruleset")
+    assert "table inet pontlevis" in before and "table bridge pontlevis" in before and "oif != @guarded" in before
+    assert '"wan0"' in before and '"lo"' in before
+    status = committed.call("fence.status")["new_interfaces"]
+    assert status["ip"]["closed"] and status["bridge"]["closed"] and status["ip"]["missing"] is None
+    assert status["frames"]["closed"] or "--close-new-interfaces" in status["frames"]["missing"]
+    nft(committed, "flush", "ruleset")
+    committed.eventually(lambda: events(committed, "fence.touched"), "told of")
+    assert events(committed, "fence.touched")[0]["restored"] is True
+    assert nft(committed, "list", "ruleset") == before
+    assert committed.send(ALLOWED) == ""
+    # An interface comes and goes: guarded meanwhile.
+    committed.inside_ip("link add new index 4711 type veth peer name newer")
+    committed.eventually(lambda: '"new"' in nft(committed, "list", "ruleset"), "guarded")
+    committed.inside_ip("link delete new")
+    committed.eventually(lambda: "4711" not in nft(committed, "list", "ruleset"), "forgotten")
+    assert len(events(committed, "fence.touched")) == 1
+    committed.stop()
+    committed.run("--remove-fence", "--yes")
+    assert nft(committed, "list", "ruleset") == ""
+
+
+def test_every_frame_is_kept_back_where_that_is_demanded_or_control_does_not_start(site):
+    site.options.append("--close-new-interfaces")
+    raised = site.run("--raise-fence")
+    if raised.returncode != 0:  # before Linux 6.16
+        assert "closing new interfaces by nftables (netdev egress)" in raised.stderr
+        assert site.run().returncode != 0
+        return
+    site.start()
+    assert all(one["closed"] for one in site.call("fence.status")["new_interfaces"].values())
+    site.stop()
+    # Without the demand the chain that this machine's nft may not be able to list goes again.
+    site.options.remove("--close-new-interfaces")
+    site.start()
+    assert site.call("fence.status")["new_interfaces"]["frames"]["closed"] == (
+        "netdev" in nft(site, "list", "ruleset"))
 
 
 def test_the_fence_goes_up_without_anything_else(site):

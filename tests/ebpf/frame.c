@@ -57,6 +57,7 @@ void frame_build(const struct frame_description *description, struct frame *fram
 
 	memset(frame, 0, sizeof(*frame));
 	memset(frame->bytes, 0x02, 12);
+	frame->bytes[11] = 0x01; /* not from itself: a bridge would not forward that */
 	for (i = 0; i < 4 && description->types[i]; i++) {
 		if (i) {
 			put16(frame->bytes + at, 100); /* VLAN 100 */

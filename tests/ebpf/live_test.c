@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "control/fence/new_links.h"
 #include "control/fence/pins.h"
 #include "tests/ebpf/places.h"
 #include "tests/ebpf/world.h"
@@ -52,10 +53,12 @@ static void close_world(void)
 
 TestSuite(live, .init = open_world, .fini = close_world, .timeout = 60);
 
+static const struct fence_callbacks callbacks = {.context = events, .denied = on_denied};
+
 static struct fence *start(void)
 {
 	struct error error = {0};
-	struct fence *fence = fence_start(base, &world_options, on_denied, events, &error);
+	struct fence *fence = fence_start(base, &world_options, &callbacks, &error);
 
 	cr_assert_not_null(fence, "%s", error.text);
 	return fence;
@@ -116,6 +119,7 @@ Test(live, before_the_first_policy_nothing_leaves)
 	cr_expect_eq(counted(fence, PONT_PLACE_TC, PONT_VERDICT_DENY_NO_POLICY), 1);
 	/* The machine itself stays reachable for itself. */
 	cr_expect_eq(try_connect("127.0.0.1", 53), 0);
+	cr_expect_eq(try_sendto("127.0.0.1", 53), 0);
 	cr_expect_eq(try_connect("0.0.0.0", 53), 0);
 	cr_expect_eq(try_connect("::1", 53), 0);
 	cr_expect_eq(try_connect("::ffff:127.0.0.1", 53), 0);
@@ -408,6 +412,227 @@ Test(live, an_interface_that_appears_is_guarded_too)
 	fence_stop(fence);
 }
 
+/* A new wire, up, with this number if it is not 0, and nobody is told of it. Returns a tap at its far end. */
+static int wire(const char *name, unsigned int ifindex)
+{
+	char number[32] = "", far[32];
+	int tap;
+
+	if (ifindex)
+		(void)snprintf(number, sizeof(number), "index %u", ifindex);
+	(void)snprintf(far, sizeof(far), "%s-far", name);
+	world_run("ip link add %s %s type veth peer name %s", name, number, far);
+	world_run("sysctl -qw net.ipv6.conf.%s.disable_ipv6=1 && ip link set %s up", far, far);
+	/* Before it is up: the kernel itself has something to say then. */
+	tap = tap_open(far);
+	world_run("ip link set %s up", name);
+	return tap;
+}
+
+/* An allowed neighbour, 10.1.7.2, on the wire "new". */
+static void address_new(void)
+{
+	world_run("ip addr add 10.1.7.1/24 dev new && ip neigh add 10.1.7.2 lladdr 02:00:00:00:00:02 dev new");
+}
+
+static void attach(struct fence *fence, const char *name)
+{
+	struct error error = {0};
+
+	cr_assert_eq(fence_interface_attach(fence, if_nametoindex(name), name, &error), 0, "%s", error.text);
+}
+
+enum { IP, BRIDGE, FRAMES };
+
+static uint64_t kept_back(const struct fence *fence, int kind)
+{
+	struct fence_new_interfaces all[FENCE_NEW_INTERFACES_KINDS];
+	struct error error = {0};
+
+	cr_assert_eq(fence_new_interfaces(fence, all, &error), 0, "%s", error.text);
+	cr_expect(!all[kind].missing, "%s: %s", all[kind].kind, all[kind].missing);
+	return all[kind].dropped;
+}
+
+Test(live, not_one_frame_leaves_by_an_interface_before_the_fence_stands_on_it)
+{
+	struct fence_options options = world_options;
+	struct error error = {0};
+	struct fence *fence;
+	uint64_t dropped;
+	int tap, later;
+
+	options.close_new_interfaces = true;
+	fence = fence_start(base, &options, &callbacks, &error);
+	cr_assert_not_null(fence, "%s", error.text);
+	publish(fence, sovereign, 5);
+	tap = wire("new", 0);
+	(void)try_raw("new", "10.1.0.1", 53);
+	address_new();
+	(void)try_sendto("10.1.7.2", 53);
+	/* As long as the kernel takes to report its multicast groups, which passes by every socket. */
+	(void)usleep(1500000);
+	cr_expect_eq(tap_count(tap), 0);
+	dropped = kept_back(fence, FRAMES);
+	cr_expect_gt(dropped, 0);
+	cr_expect_gt(kept_back(fence, IP), 0);
+	attach(fence, "new");
+	cr_expect_eq(try_raw("new", "10.1.0.1", 53), 0);
+	cr_expect_eq(try_sendto("10.1.7.2", 53), 0);
+	cr_expect_eq(tap_count(tap), 2);
+	fence_stop(fence);
+
+	/* While nobody runs, and after that. */
+	cr_expect_eq(try_raw("new", "10.1.0.1", 53), 0);
+	cr_expect_eq(tap_count(tap), 1, "what was open stays open");
+	later = wire("later", 0);
+	(void)try_raw("later", "10.1.0.1", 53);
+	cr_expect_eq(tap_count(later), 0);
+	fence = fence_start(base, &options, &callbacks, &error);
+	cr_assert_not_null(fence, "%s", error.text);
+	cr_expect_gt(kept_back(fence, FRAMES), dropped, "counted over a restart");
+	cr_expect_eq(try_raw("later", "10.1.0.1", 53), 0);
+	cr_expect_eq(tap_count(later), 1);
+	cr_expect_eq(try_raw("near", "10.1.0.1", 53), 0);
+	cr_expect_eq(world_arrived("10.1.0.1"), 1);
+	fence_stop(fence);
+	(void)close(tap);
+	(void)close(later);
+}
+
+Test(live, what_nobody_demands_closes_new_interfaces_to_ip_and_bridges)
+{
+	struct fence *fence = start();
+	struct fence_new_interfaces all[FENCE_NEW_INTERFACES_KINDS];
+	struct error error = {0};
+	int tap, bridged;
+
+	publish(fence, sovereign, 5);
+	tap = wire("new", 0);
+	address_new();
+	(void)try_sendto("10.1.7.2", 53);
+	(void)usleep(1500000);
+	cr_expect_eq(tap_count(tap), 0);
+	attach(fence, "new");
+	cr_expect_eq(try_sendto("10.1.7.2", 53), 0);
+	cr_expect_eq(tap_count(tap), 1);
+
+	world_run("ip link add bridge type bridge && ip link set bridge up");
+	/* Where the kernel can also take bridged packets for IP's, it is told not to. */
+	world_run("sysctl -qw net.bridge.bridge-nf-call-iptables=0 2>&1 || true");
+	(void)close(wire("in", 0));
+	bridged = wire("out", 0);
+	world_run("ip link set in master bridge && ip link set out master bridge");
+	attach(fence, "bridge");
+	attach(fence, "in");
+	attach(fence, "in-far");
+	(void)tap_count(bridged); /* what "out" said before it was the bridge's is the first test's matter */
+	cr_expect_eq(try_raw("in-far", "10.1.0.1", 53), 0);
+	cr_expect_eq(tap_count(bridged), 0);
+	cr_expect_gt(kept_back(fence, BRIDGE), 0);
+	attach(fence, "out");
+	cr_expect_eq(try_raw("in-far", "10.1.0.1", 53), 0);
+	cr_expect_eq(tap_count(bridged), 1);
+
+	/* All frames too where "nft list" of this machine can stand it, else it says why not. */
+	cr_assert_eq(fence_new_interfaces(fence, all, &error), 0, "%s", error.text);
+	cr_expect(!all[FRAMES].missing || strstr(all[FRAMES].missing, "--close-new-interfaces"), "%s",
+		all[FRAMES].missing);
+	fence_stop(fence);
+	(void)close(tap);
+	(void)close(bridged);
+}
+
+static unsigned int touched;
+
+static void on_touched(void *context, const struct error *error)
+{
+	(void)context;
+	cr_expect_eq(error->code, 0, "%s", error->text);
+	touched++;
+}
+
+Test(live, rules_that_somebody_else_flushes_are_made_again)
+{
+	const struct fence_callbacks telling = {.context = events, .denied = on_denied, .touched = on_touched};
+	struct error error = {0};
+	struct fence *fence = fence_start(base, &world_options, &telling, &error);
+	int tap;
+
+	cr_assert_not_null(fence, "%s", error.text);
+	publish(fence, sovereign, 5);
+	tap = wire("new", 0);
+	address_new();
+	cr_assert_eq(new_links_remove(&error), 0, "%s", error.text);
+	cr_expect_eq(try_sendto("10.1.7.2", 53), 0);
+	cr_expect_gt(tap_count(tap), 0, "the rules are what closes it");
+	(void)event_base_loop(base, EVLOOP_NONBLOCK);
+	cr_expect_eq(touched, 1);
+	(void)try_sendto("10.1.7.2", 53);
+	cr_expect_eq(tap_count(tap), 0);
+	(void)try_sendto("10.1.0.1", 53);
+	cr_expect_eq(world_arrived("10.1.0.1"), 1, "what was open is open again");
+	/* What the fence does to them itself is nothing to tell. */
+	attach(fence, "new");
+	(void)event_base_loop(base, EVLOOP_NONBLOCK);
+	cr_expect_eq(touched, 1);
+	fence_stop(fence);
+	(void)close(tap);
+}
+
+Test(live, a_number_that_comes_again_is_a_new_interface)
+{
+	struct fence *fence = start();
+	struct error error = {0};
+	int tap = wire("new", 777);
+
+	publish(fence, sovereign, 5);
+	attach(fence, "new");
+	(void)close(tap);
+	world_run("ip link delete new");
+	cr_expect_eq(fence_interface_gone(fence, 777, &error), 0, "%s", error.text);
+	cr_expect_eq(fence_interface_gone(fence, 777, &error), 0, "%s", error.text);
+	tap = wire("new", 777);
+	address_new();
+	(void)try_sendto("10.1.7.2", 53);
+	cr_expect_eq(tap_count(tap), 0);
+	fence_stop(fence);
+	(void)close(tap);
+}
+
+Test(live, a_fence_that_is_removed_closes_nothing)
+{
+	struct fence *fence = start();
+	struct error error = {0};
+	int tap;
+
+	fence_stop(fence);
+	cr_assert_eq(fence_remove(&world_options, &error), 0, "%s", error.text);
+	tap = wire("new", 0);
+	address_new();
+	cr_expect_eq(try_sendto("10.1.7.2", 53), 0);
+	cr_expect_gt(tap_count(tap), 0);
+	(void)close(tap);
+}
+
+Test(live, many_interfaces_are_admitted_in_one_step)
+{
+	struct fence *fence;
+	int tap;
+
+	world_run("for i in $(seq 300); do echo link add d$i type veth peer name e$i; done | ip -batch -");
+	tap = wire("new", 0);
+	address_new();
+	fence = start();
+	publish(fence, sovereign, 5);
+	(void)tap_count(tap);
+	cr_expect_eq(try_sendto("10.1.7.2", 53), 0);
+	cr_expect_eq(tap_count(tap), 1);
+	cr_expect_eq(kept_back(fence, IP), 0);
+	fence_stop(fence);
+	(void)close(tap);
+}
+
 /* Sends an IP packet out of the tun interface by a packet socket, past the cgroup. */
 static void tun_send(const char *address)
 {
@@ -597,24 +822,24 @@ Test(live, what_is_missing_is_named)
 	char above[4096];
 
 	options.pin_directory = "/tmp/pont-not-a-bpffs";
-	cr_expect_null(fence_start(base, &options, on_denied, events, &error));
+	cr_expect_null(fence_start(base, &options, &callbacks, &error));
 	cr_expect_eq(error.code, ENODEV);
 	cr_expect_not_null(strstr(error.text, "/tmp/pont-not-a-bpffs is not on a BPF file system"), "%s", error.text);
 	cr_expect_eq(access(options.pin_directory, F_OK), -1, "left something behind");
 
 	options = world_options;
 	options.cgroup = "/tmp";
-	cr_expect_null(fence_start(base, &options, on_denied, events, &error));
+	cr_expect_null(fence_start(base, &options, &callbacks, &error));
 	cr_expect_not_null(strstr(error.text, "/tmp is not a cgroup v2 directory"), "%s", error.text);
 
 	(void)snprintf(above, sizeof(above), "%s/no-such-group", world_options.cgroup);
 	options.cgroup = above;
-	cr_expect_null(fence_start(base, &options, on_denied, events, &error));
+	cr_expect_null(fence_start(base, &options, &callbacks, &error));
 	cr_expect_eq(error.code, ENOENT);
 
 	options = world_options;
 	options.pin_directory = "relative";
-	cr_expect_null(fence_start(base, &options, on_denied, events, &error));
+	cr_expect_null(fence_start(base, &options, &callbacks, &error));
 	cr_expect_not_null(strstr(error.text, "absolute"), "%s", error.text);
 	/* Nothing of that raised anything. */
 	cr_expect_eq(try_connect("8.8.8.8", 53), 0);

@@ -52,16 +52,31 @@ static void cgroup_join(const char *directory)
 	(void)close(fd);
 }
 
-static void far_end_open(void)
+int tap_open(const char *interface)
 {
 	struct sockaddr_ll address = {.sll_family = AF_PACKET, .sll_protocol = htons(ETH_P_ALL)};
-	const int room = 8 << 20;
+	const int room = 8 << 20, tap = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, htons(ETH_P_ALL));
 
-	address.sll_ifindex = (int)if_nametoindex("far");
-	far_end = socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC | SOCK_NONBLOCK, htons(ETH_P_ALL));
-	cr_assert_geq(far_end, 0);
-	(void)setsockopt(far_end, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
-	cr_assert_eq(bind(far_end, (struct sockaddr *)&address, sizeof(address)), 0);
+	cr_assert_geq(tap, 0);
+	address.sll_ifindex = (int)if_nametoindex(interface);
+	(void)setsockopt(tap, SOL_SOCKET, SO_RCVBUFFORCE, &room, sizeof(room));
+	cr_assert_eq(bind(tap, (struct sockaddr *)&address, sizeof(address)), 0);
+	return tap;
+}
+
+unsigned int tap_count(int tap)
+{
+	struct sockaddr_ll from;
+	socklen_t length = sizeof(from);
+	unsigned int count = 0;
+	char byte;
+
+	(void)usleep(20000);
+	while (recvfrom(tap, &byte, 1, MSG_TRUNC, (struct sockaddr *)&from, &length) > 0) {
+		count += from.sll_pkttype != PACKET_OUTGOING;
+		length = sizeof(from);
+	}
+	return count;
 }
 
 void world_open(void)
@@ -91,7 +106,7 @@ void world_open(void)
 	world_run("ip neigh add 10.9.0.254 lladdr 02:00:00:00:00:02 dev near");
 	world_run("ip neigh add 2001:db8:9::fe lladdr 02:00:00:00:00:02 dev near");
 	world_run("ip route add default via 10.9.0.254 && ip -6 route add default via 2001:db8:9::fe");
-	far_end_open();
+	far_end = tap_open("far");
 }
 
 void world_close(void)

@@ -33,6 +33,10 @@ int try_raw(const char *interface, const char *address, uint16_t port);
 int raw_open(void);
 int raw_send(int fd, const char *interface, const char *address, uint16_t port, uint16_t cut);
 
+/* Listens to an interface; how many frames have come in there since the last call, whoever they are for. */
+int tap_open(const char *interface);
+unsigned int tap_count(int tap);
+
 /* Frames to this IP destination that arrived at the far end since the last call. */
 unsigned int world_arrived(const char *address);
 

@@ -242,8 +242,7 @@ class Questions:
 class Tap:
     """The outside host's end of a wire of the site: every frame that left it, by destination."""
 
-    def __init__(self, box, interface, near):
-        self.near = near  # the site's end
+    def __init__(self, box, interface):
         with namespace.entered(box):
             self.socket = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(ETH_P_ALL))
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8 << 20)
@@ -278,13 +277,8 @@ class Tap:
         self.socket.close()
 
 
-def is_leak(destination, frame, with_fence):
-    """
-    What the dataset does not allow, but for housekeeping on the link (ARP and Neighbour Discovery), and for the listener
-    reports that the kernel itself sends out of an interface as it comes up, if the fence is not on it yet.
-    """
-    if destination == "ff02::16" and not with_fence:
-        return False
+def is_leak(destination, frame):
+    """What the dataset does not allow, but for housekeeping on the link (ARP and Neighbour Discovery)."""
     if not destination:
         return frame[12:14] != b"\x08\x06"
     if ":" not in destination:
@@ -298,9 +292,9 @@ class Run:
     """
     One order of starting the six parts, with kills, in namespaces, a cgroup and a BPF file system of its own.
 
-    Traffic of sockets goes from the first moment on. Packet sockets and forwarded packets, which the cgroup's hooks do not
-    meet, go out of an interface as soon as the fence is on it (docs/architecture.md): that is when the fence is raised, or
-    when the control process says so.
+    Traffic of sockets, of the kernel itself and of a host behind goes from the first moment on. So do frames of packet
+    sockets in every second run, where the control process has --close-new-interfaces; in the others they go out of an
+    interface as soon as the fence stands on it: when it is raised, or when the control process says so.
     """
 
     def __init__(self, soak, number, order):
@@ -313,13 +307,17 @@ class Run:
         self.leaks, self.allowed, self.kills = [], 0, []
         self.guarded = False  # the fence has been raised once
         self.interfaces_up, self.with_fence = [], []
-        self.list = f"{self.directory}/with-fence"
-        self.note_fence(())
+        self.closed = number % 2 == 0
+        if self.closed:
+            self.site.options.append("--close-new-interfaces")
+        self.list = f"{self.directory}/packet-sockets"
+        self.list_interfaces()
         os.unlink(self.site.dataset)
 
     def prepare(self):
         namespace.create(self.outside)
         namespace.create(self.behind)
+        namespace.sysctl(self.site.name, ipv4__ip_forward=1, ipv6__conf__all__forwarding=1)
         self.site.inside_ip(f"link add inner type veth peer name out netns {self.behind}", "link set inner up",
                             "addr add 10.1.0.1/24 dev inner", "addr add fd00:1::1/64 dev inner nodad")
         namespace.ip(self.behind, "link set out up", "addr add 10.1.0.2/24 dev out", "addr add fd00:1::2/64 dev out nodad",
@@ -335,10 +333,17 @@ class Run:
         self.site.ip("link", "add", name, "netns", self.site.name, "type", "veth", "peer", "name", far, "netns",
                      self.outside)
         namespace.ip(self.outside, f"link set {far} address {OUTSIDE_MAC}")
-        self.taps.append(Tap(self.outside, far, name))
+        self.taps.append(Tap(self.outside, far))
         namespace.ip(self.outside, f"link set {far} up")
-        self.site.inside_ip(f"link set {name} up")
         self.interfaces_up.append(name)
+        self.list_interfaces()
+        self.site.inside_ip(f"link set {name} up")
+
+    def detour(self, name):
+        """Another wire, which forwarded packets to denied destinations take at once."""
+        self.wire(name)
+        namespace.ip(self.site.name, *(f"neigh replace {address} lladdr {OUTSIDE_MAC} dev {name}" for address in DENIED),
+                     *(f"route replace {address} dev {name}" for address in DENIED))
 
     def interfaces(self):
         self.wire("wan0")
@@ -365,12 +370,13 @@ class Run:
         self.note_fence(self.interfaces_up)
 
     def note_fence(self, names):
-        self.drain()  # what left before
-        if "wan0" in names and "wan0" not in self.with_fence:
-            namespace.sysctl(self.site.name, ipv4__ip_forward=1, ipv6__conf__all__forwarding=1)
         self.with_fence = list(names)
+        self.list_interfaces()
+
+    def list_interfaces(self):
+        """Those that packet sockets send out of."""
         with open(f"{self.list}.new", "w", encoding="ascii") as file:
-            file.write(" ".join(names))
+            file.write(" ".join(self.interfaces_up if self.closed else self.with_fence))
         os.rename(f"{self.list}.new", self.list)
 
     def ask_fence(self):
@@ -408,7 +414,7 @@ class Run:
         for tap in self.taps:
             for destination, frame in tap.frames():
                 self.allowed += destination == ALLOWED
-                if self.guarded and is_leak(destination, frame, tap.near in self.with_fence):
+                if self.guarded and is_leak(destination, frame):
                     self.leaks.append(destination or frame[:64].hex())
 
     def rest(self, longest):
@@ -451,7 +457,7 @@ class Run:
         for number in range(2):
             self.kill()
             self.rest(0.03)
-            self.wire(f"new{number}")  # while a part may be dead
+            self.detour(f"new{number}")  # while a part may be dead
             self.rest(0.03)
             self.revive()
             committed = committed or self.commits()

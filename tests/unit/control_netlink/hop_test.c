@@ -16,7 +16,7 @@ static void build(void)
 	struct error error = {0};
 
 	namespace_build();
-	request = request_open(&error);
+	request = request_open(NETLINK_ROUTE, &error);
 	cr_assert(request, "%s", error.text);
 	cr_assert_eq(interfaces_dump(&interfaces, request, &error), 0, "%s", error.text);
 }

@@ -105,7 +105,7 @@ Test(interface, dump_holds_what_the_kernel_has)
 
 	namespace_build();
 	run("ip link set wan0 mtu 1400");
-	request = request_open(&error);
+	request = request_open(NETLINK_ROUTE, &error);
 	cr_assert(request);
 	cr_assert_eq(interfaces_dump(&interfaces, request, &error), 0, "%s", error.text);
 	wan = interfaces_find(&interfaces, ifindex("wan0"));

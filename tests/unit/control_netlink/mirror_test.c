@@ -17,13 +17,20 @@ enum { LIMIT_S = 15 };
 static struct event_base *base;
 static struct mirror *mirror;
 static unsigned int changes;
-static char links[512]; /* names as they were told, each followed by a blank */
+static char links[512];   /* names as they were told, each followed by a blank */
+static char removed[512]; /* numbers of interfaces that are gone, likewise */
 
 static void on_link(void *context, uint32_t number, const char *name)
 {
 	(void)context;
 	cr_assert_gt(number, 0);
 	(void)snprintf(links + strlen(links), sizeof(links) - strlen(links), "%s ", name);
+}
+
+static void on_removed(void *context, uint32_t number)
+{
+	(void)context;
+	(void)snprintf(removed + strlen(removed), sizeof(removed) - strlen(removed), "%u ", number);
 }
 
 static void on_changed(void *context)
@@ -41,7 +48,7 @@ static void on_trouble(void *context, const struct error *error)
 static void start(void)
 {
 	static const struct mirror_callbacks callbacks = {
-		.link_added = on_link, .changed = on_changed, .trouble = on_trouble};
+		.link_added = on_link, .link_removed = on_removed, .changed = on_changed, .trouble = on_trouble};
 	struct error error = {0};
 
 	mirror = mirror_start(base, &callbacks, &error);
@@ -292,7 +299,7 @@ Test(mirror, removes_what_a_process_that_was_killed_left_behind)
 	struct pont_address left = address("192.0.2.3");
 	struct error error = {0};
 
-	request = request_open(&error);
+	request = request_open(NETLINK_ROUTE, &error);
 	cr_assert(request);
 	cr_assert_eq(neighbour_manage(request, ifindex("wan0"), &left, &error), 0);
 	request_close(request);
@@ -307,14 +314,29 @@ Test(mirror, recovers_after_more_notifications_than_it_can_hold)
 	follow("192.0.2.1", "192.0.2.2");
 	await(MIRROR_RESOLVED, 0xf0);
 	links[0] = '\0';
+	run("ip link add gone index 4711 type veth peer name away index 4712");
+	turn_for(100);
 	/* Without a turn of the loop in between: far more than the socket's buffer takes. */
 	run("for i in $(seq 20000); do echo route add 10.$((i / 256)).$((i %% 256)).0/24 via 192.0.2.2; done | "
 	    "ip -batch -");
+	run("ip link delete gone");
 	run("ip link add d0 type veth peer name e0");
 	run("ip neigh replace 192.0.2.2 lladdr 02:00:00:00:00:0a dev wan0 nud permanent");
 	await(MIRROR_RESOLVED, 0x0a);
 	cr_expect(strstr(links, "wan0 "), "all interfaces are told again after a loss: %s", links);
 	cr_expect(strstr(links, "d0 "));
+	cr_expect(strstr(removed, "4711 ") && strstr(removed, "4712 "), "what has gone unseen is told: %s", removed);
+}
+
+Test(mirror, tells_interfaces_that_are_gone)
+{
+	run("ip link add gone index 4711 type veth peer name away index 4712");
+	turn_for(100);
+	cr_expect_str_empty(removed);
+	run("ip link delete gone");
+	turn_for(100);
+	cr_expect(strstr(removed, "4711 ") && strstr(removed, "4712 "), "%s", removed);
+	cr_expect_eq(strlen(removed), strlen("4711 4712 "), "each once: %s", removed);
 }
 
 Test(mirror, answers_two_destinations_behind_one_gateway)

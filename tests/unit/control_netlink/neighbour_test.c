@@ -17,7 +17,7 @@ static void build(void)
 	struct error error;
 
 	namespace_build();
-	request = request_open(&error);
+	request = request_open(NETLINK_ROUTE, &error);
 	cr_assert(request, "%s", error.text);
 }
 

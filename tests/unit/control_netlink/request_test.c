@@ -39,7 +39,7 @@ Test(request, reads_a_dump_longer_than_one_datagram_to_its_end_and_can_ask_again
 	namespace_enter();
 	for (int i = 0; i < 32; i++)
 		run("ip link add d%d type veth peer name e%d", i, i);
-	request = request_open(&error);
+	request = request_open(NETLINK_ROUTE, &error);
 	cr_assert(request);
 	cr_assert_eq(request_run(request, put_getlink(buffer, NLM_F_DUMP, 0), count_message, &count, &error), 0);
 	cr_expect_eq(count, 65);
@@ -57,7 +57,7 @@ Test(request, gives_the_kernels_own_error_code)
 	int count = 0;
 
 	namespace_enter();
-	request = request_open(&error);
+	request = request_open(NETLINK_ROUTE, &error);
 	cr_assert(request);
 	cr_expect_eq(request_run(request, put_getlink(buffer, 0, 99999), count_message, &count, &error), -1);
 	cr_expect_eq(error.code, ENODEV);
