@@ -138,16 +138,13 @@ static int check(struct control *control, struct candidate *candidate, uint64_t 
 	struct rpc_failure *failure)
 {
 	struct problems problems = {0};
-	struct error error;
 	size_t invalid;
 
 	check_vteps(control, candidate->document, &problems);
-	if (make_policy(control, candidate, number, &error) != 0) {
-		if (candidate->can_wait && error.code == EINPROGRESS) {
-			failure->code = RPC_LATER;
+	if (make_policy(control, candidate, number, &failure->error) != 0) {
+		if (policy_put_off(failure))
 			return -1;
-		}
-		(void)problems_add(&problems, &error);
+		(void)problems_add(&problems, &failure->error);
 	}
 	invalid = problems.count;
 	if (candidate->policy != NULL && !lenient)
@@ -671,8 +668,7 @@ json_t *commit_reload(
 		return NULL;
 	policy = policy_compile(control, control->document, number, who->can_wait, &stamp, &failure->error);
 	if (policy == NULL) {
-		if (who->can_wait && failure->error.code == EINPROGRESS)
-			failure->code = RPC_LATER;
+		(void)policy_put_off(failure);
 		return NULL;
 	}
 	policy_number_used(control);

@@ -84,6 +84,14 @@ struct fence_policy *policy_compile(const struct control *control, const struct 
 	return policy;
 }
 
+bool policy_put_off(struct rpc_failure *failure)
+{
+	if (failure->error.code != EINPROGRESS)
+		return false;
+	failure->code = RPC_LATER;
+	return true;
+}
+
 void policy_accepted(struct control *control)
 {
 	const struct model *model = fence_policy_model(control->policy);

@@ -7,14 +7,20 @@
 
 #include "control/control.h"
 #include "control/fence/fence.h"
+#include "control/rpc/method.h"
 
 /*
  * Compiles a document's policy under a revision. stamp: what to compare with policy_is_current(). A bundle that is
  * older than one that was in force is refused. can_wait: not here and now, but aside; then the error is EINPROGRESS
- * until it is there (see control/compiler.h), and the call behind it has to be made again (RPC_LATER).
+ * until it is there (see control/compiler.h): see policy_put_off().
  */
 struct fence_policy *policy_compile(const struct control *control, const struct document *document, uint64_t revision,
 	bool can_wait, struct policy_stamp *stamp, struct error *error);
+/*
+ * Of a failure whose error policy_compile() has set: whether the policy is only being compiled still. Then the call
+ * behind it has to be made again, and the failure's code says so (RPC_LATER).
+ */
+bool policy_put_off(struct rpc_failure *failure);
 /* A revision for a policy; given again until policy_number_used(). 0 on error. */
 uint64_t policy_number(struct control *control, struct error *error);
 /* The same when the disk does not take it. */

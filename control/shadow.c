@@ -73,8 +73,7 @@ json_t *shadow_start(struct control *control, json_t *fence, const struct rpc_wh
 		number != 0 ? policy_compile(control, document, number, who->can_wait, &stamp, &failure->error) : NULL;
 	document_free(document);
 	if (candidate == NULL) {
-		if (who->can_wait && failure->error.code == EINPROGRESS)
-			failure->code = RPC_LATER;
+		(void)policy_put_off(failure);
 		return NULL;
 	}
 	policy_number_used(control);
