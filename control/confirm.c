@@ -2,47 +2,25 @@
 #include "control/confirm.h"
 
 #include <event2/event.h>
-#include <fcntl.h>
-#include <string.h>
-#include <time.h>
-#include <unistd.h>
 
 #include "control/commit.h"
 #include "control/control.h"
+#include "control/deadline.h"
 
 enum {
-	BOOT_ID_SIZE = 37,   /* a UUID as text, NUL */
 	LOOK_MAX_MS = 10000, /* libevent's clock stands still while the machine is suspended: look up now and then */
 	RETRY_MS = 5000,
 };
 
-static int64_t now_ms(void)
-{
-	struct timespec now;
-
-	(void)clock_gettime(CLOCK_BOOTTIME, &now);
-	return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
-
-/* "" if the kernel does not tell: then every start is taken for one after a reboot. */
-static void read_boot_id(char text[BOOT_ID_SIZE])
-{
-	int fd = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-	ssize_t length = fd >= 0 ? read(fd, text, BOOT_ID_SIZE - 1) : 0;
-
-	text[length > 0 ? length : 0] = '\0';
-	if (fd >= 0)
-		(void)close(fd);
-}
-
 json_t *confirm_make(uint32_t timeout_s, uint64_t previous)
 {
-	json_int_t deadline_ms = now_ms() + (json_int_t)timeout_s * 1000;
-	char boot_id[BOOT_ID_SIZE];
+	json_t *confirm = deadline_make(timeout_s);
 
-	read_boot_id(boot_id);
-	return json_pack("{s:I, s:I, s:s, s:I}", "previous", (json_int_t)previous, "timeout_s", (json_int_t)timeout_s,
-		"boot_id", boot_id, "deadline_ms", deadline_ms);
+	if (confirm != NULL && json_object_set_new(confirm, "previous", json_integer((json_int_t)previous)) != 0) {
+		json_decref(confirm);
+		return NULL;
+	}
+	return confirm;
 }
 
 static void look_in(struct control *control, int64_t ms)
@@ -54,7 +32,7 @@ static void look_in(struct control *control, int64_t ms)
 
 static void look(struct control *control)
 {
-	int64_t left = control->confirm.deadline_ms - now_ms();
+	int64_t left = control->confirm.deadline_ms - deadline_now_ms();
 
 	look_in(control, left < 0 ? 0 : left > LOOK_MAX_MS ? LOOK_MAX_MS : left);
 }
@@ -75,9 +53,6 @@ static void on_timer(evutil_socket_t fd, short what, void *context)
 
 void confirm_follow(struct control *control, uint64_t revision, const json_t *confirm)
 {
-	const char *boot_id = json_string_value(json_object_get(confirm, "boot_id"));
-	char here[BOOT_ID_SIZE];
-
 	if (control->confirm.timer == NULL)
 		control->confirm.timer = evtimer_new(control->base, on_timer, control);
 	control->confirm.revision = confirm != NULL ? revision : 0;
@@ -85,18 +60,15 @@ void confirm_follow(struct control *control, uint64_t revision, const json_t *co
 		(void)evtimer_del(control->confirm.timer);
 		return;
 	}
-	read_boot_id(here);
 	control->confirm.previous = (uint64_t)json_integer_value(json_object_get(confirm, "previous"));
 	control->confirm.timeout_s = (uint32_t)json_integer_value(json_object_get(confirm, "timeout_s"));
-	control->confirm.deadline_ms = json_integer_value(json_object_get(confirm, "deadline_ms"));
-	if (boot_id == NULL || here[0] == '\0' || strcmp(boot_id, here) != 0)
-		control->confirm.deadline_ms = 0;
+	control->confirm.deadline_ms = deadline_read(confirm);
 	look(control);
 }
 
 bool confirm_is_overdue(const struct control *control)
 {
-	return control->confirm.revision != 0 && control->confirm.deadline_ms <= now_ms();
+	return control->confirm.revision != 0 && control->confirm.deadline_ms <= deadline_now_ms();
 }
 
 void confirm_retry_later(struct control *control)
@@ -106,7 +78,7 @@ void confirm_retry_later(struct control *control)
 
 json_t *confirm_describe(const struct control *control)
 {
-	int64_t left = control->confirm.deadline_ms - now_ms();
+	int64_t left = control->confirm.deadline_ms - deadline_now_ms();
 
 	if (control->confirm.revision == 0)
 		return json_null();

@@ -1,9 +1,8 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * A commit on trial (as NETCONF's confirmed commit, RFC 6241, 8.4): it is undone unless it is confirmed in time. That
- * it waits stands in its record on disk, with the deadline on the clock that counts from the boot, suspended time
- * included (CLOCK_BOOTTIME): setting the time of day moves nothing, and a new process knows how much is left. After a
- * reboot nothing is left: who was to confirm has had no way in, or had one and did not use it.
+ * it waits stands in its record on disk, with the deadline (control/deadline.h), so that a new process knows how much
+ * is left. After a reboot nothing is left: who was to confirm has had no way in, or had one and did not use it.
  */
 #ifndef CONTROL_CONFIRM_H
 #define CONTROL_CONFIRM_H

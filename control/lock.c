@@ -11,6 +11,7 @@
 
 #include "control/audit.h"
 #include "control/commit.h"
+#include "control/deadline.h"
 #include "control/events.h"
 #include "control/fence/switches.h"
 #include "control/model/durable.h"
@@ -68,8 +69,8 @@ static json_t *note_read(const char *state)
 	if (json_is_object(note))
 		return note;
 	json_decref(note);
-	return json_pack("{s:n, s:n, s:s, s:n}", "since", "who", "reason", "the note of an earlier lock cannot be read",
-		"confirm_by");
+	return json_pack("{s:n, s:n, s:s, s:n, s:n}", "since", "who", "reason",
+		"the note of an earlier lock cannot be read", "confirm_by", "confirm");
 }
 
 bool lock_is_noted(const char *state)
@@ -81,14 +82,24 @@ bool lock_is_noted(const char *state)
 	return noted;
 }
 
+/* Seconds of the epoch, for people: what is waited for is in the note on a clock that nobody sets. */
+static json_int_t in_seconds(unsigned int seconds)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_REALTIME, &now);
+	return (json_int_t)now.tv_sec + seconds;
+}
+
 static json_t *note_make(const char *reason, unsigned int confirm_s, json_t *who)
 {
 	char since[REVISIONS_TIME_SIZE];
 
 	revisions_time(since);
-	return json_pack("{s:s, s:o, s:o, s:o}", "since", since, "who", who, "reason",
+	return json_pack("{s:s, s:o, s:o, s:o, s:o}", "since", since, "who", who, "reason",
 		reason != NULL ? audit_text(reason) : json_null(), "confirm_by",
-		confirm_s != 0 ? json_integer((json_int_t)time(NULL) + confirm_s) : json_null());
+		confirm_s != 0 ? json_integer(in_seconds(confirm_s)) : json_null(), "confirm",
+		confirm_s != 0 ? deadline_make(confirm_s) : json_null());
 }
 
 /* --- times --- */
@@ -104,12 +115,24 @@ static json_t *when(json_int_t seconds)
 	return json_string(text);
 }
 
-static void wait_for(struct event *timer, json_int_t until)
+static void wait_ms(struct event *timer, int64_t ms)
 {
-	json_int_t left = until - (json_int_t)time(NULL);
-	struct timeval delay = {.tv_sec = left > 0 ? (left < LOCK_CONFIRM_MAX_S ? left : LOCK_CONFIRM_MAX_S) : 0};
+	struct timeval delay = {.tv_sec = ms > 0 ? ms / 1000 : 0, .tv_usec = ms > 0 ? ms % 1000 * 1000 : 0};
 
 	(void)evtimer_add(timer, &delay);
+}
+
+/* Until the lock's deadline, if it has one. After a reboot all of its time is given again: nobody could confirm. */
+static void await_confirmation(struct control *control)
+{
+	const json_t *confirm = json_object_get(control->lock.note, "confirm");
+	const json_int_t timeout_s = json_integer_value(json_object_get(confirm, "timeout_s"));
+	int64_t deadline_ms = deadline_read(confirm);
+
+	(void)evtimer_del(control->lock.timer);
+	if (timeout_s <= 0 || timeout_s > LOCK_CONFIRM_MAX_S)
+		return;
+	wait_ms(control->lock.timer, deadline_ms != 0 ? deadline_ms - deadline_now_ms() : timeout_s * 1000);
 }
 
 /* --- locked and unlocked --- */
@@ -143,7 +166,7 @@ static void on_lock_not_confirmed(evutil_socket_t fd, short what, void *context)
 	if (unlock(control, "not confirmed in time", NULL, &error) == 0)
 		return;
 	audit_log("%s; tried again in a minute", error.text);
-	wait_for(control->lock.timer, (json_int_t)time(NULL) + 60);
+	wait_ms(control->lock.timer, 60000);
 }
 
 static void on_policy_not_confirmed(evutil_socket_t fd, short what, void *context)
@@ -161,8 +184,6 @@ static void on_policy_not_confirmed(evutil_socket_t fd, short what, void *contex
 
 int lock_restore(struct control *control, struct error *error)
 {
-	json_int_t confirm_by;
-
 	control->lock.timer = evtimer_new(control->base, on_lock_not_confirmed, control);
 	control->lock.policy_timer = evtimer_new(control->base, on_policy_not_confirmed, control);
 	if (control->lock.timer == NULL || control->lock.policy_timer == NULL)
@@ -174,9 +195,7 @@ int lock_restore(struct control *control, struct error *error)
 	if (control->lock.note == NULL)
 		return 0;
 	fence_lock(control->fence, true);
-	confirm_by = json_integer_value(json_object_get(control->lock.note, "confirm_by"));
-	if (confirm_by != 0)
-		wait_for(control->lock.timer, confirm_by);
+	await_confirmation(control);
 	return 0;
 }
 
@@ -196,9 +215,7 @@ json_t *lock_set(struct control *control, const char *reason, unsigned int confi
 		audit_log("the lock does not outlive a restart of the machine: %s", error.text);
 	json_decref(control->lock.note);
 	control->lock.note = note;
-	(void)evtimer_del(control->lock.timer);
-	if (confirm_by != 0)
-		wait_for(control->lock.timer, confirm_by);
+	await_confirmation(control);
 	events_publish(control->events, "fence.locked",
 		json_pack("{s:O, s:o, s:o, s:b}", "reason", json_object_get(note, "reason"), "who", commit_who(who),
 			"confirm_by", when(confirm_by), "durable", durable));
@@ -224,6 +241,7 @@ json_t *lock_confirm(struct control *control, const struct rpc_who *who, struct 
 	failure->code = RPC_SYSTEM;
 	if (lock) {
 		(void)json_object_set_new(control->lock.note, "confirm_by", json_null());
+		(void)json_object_set_new(control->lock.note, "confirm", json_null());
 		if (note_write(control->options->state, control->lock.note, &failure->error) != 0)
 			return NULL;
 		(void)evtimer_del(control->lock.timer);
@@ -240,8 +258,8 @@ void lock_await_policy(struct control *control, struct fence_policy *previous, c
 	lock_forget_policy(control);
 	control->lock.previous = previous;
 	control->lock.previous_stamp = *stamp;
-	control->lock.policy_confirm_by = (json_int_t)time(NULL) + confirm_s;
-	wait_for(control->lock.policy_timer, control->lock.policy_confirm_by);
+	control->lock.policy_confirm_by = in_seconds(confirm_s);
+	wait_ms(control->lock.policy_timer, (int64_t)confirm_s * 1000);
 }
 
 void lock_forget_policy(struct control *control)

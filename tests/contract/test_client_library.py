@@ -6,10 +6,7 @@ import subprocess
 
 import pytest
 
-
-def is_sanitized(build):
-    with open(f"{build}/control/pontlevis-control", "rb") as program:
-        return b"__asan_init" in program.read()
+from process import is_sanitized
 
 
 @pytest.fixture(scope="module")

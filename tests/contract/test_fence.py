@@ -86,11 +86,31 @@ def test_a_lock_that_is_not_confirmed_ends_and_one_that_is_stays(committed):
 
 
 def test_a_lock_that_waits_for_its_confirmation_waits_over_a_restart(committed):
-    committed.call("fence.lock", confirm_timeout=3)
+    committed.call("fence.lock", confirm_timeout=5)
     committed.stop(signal.SIGKILL)
     committed.start()
     assert committed.call("fence.status")["lock"]["confirm_by"]
     committed.eventually(lambda: not committed.call("fence.status")["lock"]["locked"], "unlocked by itself")
+
+
+@pytest.mark.parametrize("changes, locked", (({"confirm_by": 1}, True), ({"boot_id": "another"}, True), ({"deadline_ms": 1}, False)),
+                         ids=("clock set", "reboot", "time is up"))
+def test_time_for_a_confirmation_is_on_no_clock_that_is_set(committed, changes, locked):
+    committed.call("fence.lock", confirm_timeout=600)
+    committed.stop(signal.SIGKILL)
+    path = f"{committed.state}/fence_lock.json"
+    with open(path, encoding="utf-8") as file:
+        note = json.load(file)
+    for name, value in changes.items():
+        (note if name in note else note["confirm"])[name] = value
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(note, file)
+    committed.start()
+    if not locked:
+        committed.eventually(lambda: not committed.call("fence.status")["lock"]["locked"], "unlocked by itself")
+        return
+    assert committed.call("fence.status")["lock"]["locked"] and committed.send(ALLOWED) == EPERM
+    assert committed.call("fence.confirm") == {"lock": True, "policy": False}
 
 
 def test_a_policy_that_is_not_confirmed_is_reverted(committed):

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from process import Failed
+from process import Failed, is_sanitized
 
 # One request on a connection of its own; whoever is turned away may find the connection closed before it has asked.
 ASK = """
@@ -230,7 +230,7 @@ def test_service_manager_is_told(site):
 
 
 def test_process_can_be_dumped_by_nobody(running):
-    if "asan" in subprocess.run(["ldd", running.program], capture_output=True, text=True, check=True).stdout:
+    if is_sanitized(running.build):
         pytest.skip("the sanitizer needs it dumpable")
     with open(f"/proc/{running.process.pid}/limits", encoding="ascii") as limits:
         core = [line for line in limits if line.startswith("Max core file size")]
