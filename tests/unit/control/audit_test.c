@@ -3,7 +3,10 @@
 
 #include <criterion/criterion.h>
 #include <criterion/redirect.h>
+#include <errno.h>
+#include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "scratch.h"
@@ -118,6 +121,30 @@ Test(audit, full_disk_stops_nobody)
 	tail = audit_tail(audit, 1, NULL);
 	cr_assert_eq(json_array_size(tail), 1);
 	json_decref(tail);
+	audit_close(audit);
+}
+
+/* The file takes a part of the line: it is taken back, and the reason is not what errno happens to be. */
+Test(audit, half_a_line_is_taken_back_and_said)
+{
+	const struct rlimit limit = {.rlim_cur = 120, .rlim_max = RLIM_INFINITY};
+	struct audit *audit = open_log(AUDIT_FILE_MAX);
+	char text[4096], line[4096];
+	FILE *said = cr_get_redirected_stderr();
+
+	(void)signal(SIGXFSZ, SIG_IGN);
+	append(audit, "first", NULL);
+	(void)scratch_read(scratch_path("audit.jsonl"), text, sizeof(text));
+	cr_assert_lt(strlen(text), limit.rlim_cur);
+	cr_assert_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
+	errno = 0;
+	append(audit, "second", NULL);
+	(void)fflush(stderr);
+	while (fgets(line, sizeof(line), said) != NULL && strstr(line, "cannot write") == NULL)
+		;
+	cr_expect_not_null(strstr(line, strerror(ENOSPC)), "%s", line);
+	(void)scratch_read(scratch_path("audit.jsonl"), line, sizeof(line));
+	cr_expect_str_eq(line, text, "half a line has stayed: %s", line);
 	audit_close(audit);
 }
 
