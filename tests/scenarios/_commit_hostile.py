@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """
 Clients that mean harm at the controller socket of one of the lab's three sites, while all of them have traffic: nothing of
-it may be lost, control keeps its memory, and a client that means well is answered.
+it may be lost, as many packets arrive in a second as without them, control keeps its memory, and a client that means well
+is answered.
 """
 import collections
 import contextlib
 import json
 import os
 import socket
+import statistics
 import time
 
 import flows
@@ -19,6 +21,8 @@ SITE = "par1"
 RATE = 400  # datagrams a second in each of the twelve flows
 HELD = 40   # connections that are kept open: half a message, or answers that nobody takes
 MIB = 1 << 20
+WINDOW = 1.0      # seconds; an attack and quiet take turns
+RATE_NOISE = 0.1  # traffic is paced: more than that is no noise on any machine
 # What the allocator keeps of an attack differs by some MiB from one to the next; what is lost of each connection adds up.
 GROWTH_MAX = 16 * MIB
 DISCOVER = b'{"jsonrpc":"2.0","id":1,"method":"rpc.discover"}\n'
@@ -75,6 +79,17 @@ def descriptors(pid):
     return len(os.listdir(f"/proc/{pid}/fd"))
 
 
+def rate_while(load, action):
+    """Datagrams a second that arrive while the action lasts."""
+    def arrived():
+        return sum(received for _, received, *_ in load.live().values()), time.monotonic()
+
+    before, start = arrived()
+    action()
+    after, end = arrived()
+    return (after - before) / (end - start)
+
+
 def answered(path):
     """Whether a client that means well is answered: by the version, or by the word that there are too many just now."""
     with socket.socket(socket.AF_UNIX) as one:
@@ -91,7 +106,7 @@ def hostile(soak, three):
     site = three[SITE]
     pid, path = site.processes["control"].pid, site.control_socket
     harm, load = Hostile(path, soak.random), flows.Flows(soak.programs.build, lab.RUN, RATE)
-    revision, idle, asked, good = site.cli("state")["revision"], descriptors(pid), 0, 0
+    revision, idle, good, quiet, attacked = site.cli("state")["revision"], descriptors(pid), [], [], []
     try:
         load.start()
         if wait_until(lambda: load.all_sent_since(0), 10) is None:
@@ -101,24 +116,29 @@ def hostile(soak, three):
         if wait_until(lambda: descriptors(pid) <= idle, 30) is None:
             raise RuntimeError("connections stay")
         before = memory.resident(pid)
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
-            harm.attack(0.5)
-            asked += 1
-            good += answered(path)
-        harm.end()
+        for _ in range(max(1, round(seconds / WINDOW))):
+            quiet.append(rate_while(load, lambda: time.sleep(WINDOW)))
+            attacked.append(rate_while(load, lambda: harm.attack(WINDOW)))
+            good.append(answered(path))
+            harm.end()
         closed = wait_until(lambda: descriptors(pid) <= idle, 30)
         grown = memory.resident(pid) - before
         found, _ = load.stop()
     finally:
         harm.end()
         load.kill()
+    ratio = statistics.median(under / without for under, without in zip(attacked, quiet))
     lost, sent = (sum(flow[name] for flow in found.values()) for name in ("lost", "sent"))
     soak.result.update(hostile_connections=harm.connections, hostile_mib=round(harm.bytes / MIB, 1), hostile_datagrams=sent,
-                       hostile_lost=lost, hostile_memory_kib=grown // 1024)
+                       hostile_lost=lost, hostile_memory_kib=grown // 1024,
+                       hostile_windows=len(quiet), hostile_rate_quiet=round(statistics.median(quiet)),
+                       hostile_rate_attack=round(statistics.median(attacked)), hostile_rate_ratio=round(ratio, 4))
     report.check("no packet is lost meanwhile", lost == 0 and sent > 0, f"{lost} of {sent}")
+    report.check("as many packets arrive in a second as without an attack", abs(1 - ratio) < RATE_NOISE,
+                 f"median ratio {ratio:.4f} of {len(quiet)} pairs of windows; quiet {min(quiet):.0f} to {max(quiet):.0f} a second, "
+                 f"under attack {min(attacked):.0f} to {max(attacked):.0f}")
     report.check("memory of control stays as it was", grown < GROWTH_MAX, f"{grown // 1024:+d} KiB after {harm.connections} "
                                                                        f"connections and {harm.bytes // MIB} MiB")
     report.check("every descriptor is closed", closed is not None)
-    report.check("who means well is answered", good == asked > 0, f"{good} of {asked}")
+    report.check("who means well is answered", all(good) and good, f"{sum(good)} of {len(good)}")
     report.check("nothing has changed", site.cli("state")["revision"] == revision and site.processes["control"].poll() is None)

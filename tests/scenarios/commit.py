@@ -204,7 +204,8 @@ class Model:
             lambda: put(peer, "endpoint", "203.0.113.9", f"{at_peer}/endpoint"),
             lambda: put(peer, "public_key", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", f"{at_peer}/public_key"),
             lambda: put(peer, "name", self.random.choice(("UP", "", "a" * 40, 3, "-x")), f"{at_peer}/name"),
-            lambda: put(document["site"], "vtep", ["192.0.2.99", "2001:db8:1::1"], "/site/vtep/0"),
+            # No peer has that address (_peer): then it would be the peer's place that is wrong first.
+            lambda: put(document["site"], "vtep", ["192.0.2.253", "2001:db8:1::1"], "/site/vtep/0"),
             lambda: put(document["site"], "keys_port", self.random.choice((0, 65536, "4501")), "/site/keys_port"),
             lambda: put(document["fence"], "dataset", "/nowhere/world.csv", "/fence/dataset"),
             lambda: put(document["fence"]["allow"], "locations", ["fr"], "/fence/allow/locations/0"),
