@@ -7,6 +7,7 @@
 #define CONTROL_ERROR_H
 
 #include <errno.h>
+#include <libintl.h>
 #include <stdarg.h>
 #include <stdio.h>
 
@@ -16,7 +17,10 @@ struct error {
 	char text[512];    /* one line, no trailing full stop or newline */
 };
 
-/* Sets the error and returns -1, so that a failing action is one statement. pointer may be NULL. */
+/*
+ * Sets the error and returns -1, so that a failing action is one statement. pointer may be NULL. The format is looked
+ * up in the command line's catalogue: in the control process, which has no locale, it stays as it is.
+ */
 __attribute__((format(printf, 4, 5))) static inline int error_set(
 	struct error *error, int code, const char *pointer, const char *format, ...)
 {
@@ -25,7 +29,7 @@ __attribute__((format(printf, 4, 5))) static inline int error_set(
 	error->code = code;
 	(void)snprintf(error->pointer, sizeof(error->pointer), "%s", pointer ? pointer : "");
 	va_start(arguments, format);
-	(void)vsnprintf(error->text, sizeof(error->text), format, arguments);
+	(void)vsnprintf(error->text, sizeof(error->text), dgettext("pontlevis", format), arguments);
 	va_end(arguments);
 	return -1;
 }

@@ -41,7 +41,7 @@ def options_of_page(page):
     found = set()
     for line in text.splitlines():
         if re.match(r"( {5}| {13})-", line):
-            found.update(re.findall(r"(?:^|[ ,])(--[a-z][a-z-]*|-[A-Za-z?])(?=[ =,]|$)", line))
+            found.update(re.findall(r"(?:^|[ ,])(--[a-z][a-z-]*|-[A-Za-z?])(?=[ =,[]|$)", line))
     return found
 
 

@@ -78,6 +78,9 @@ static void put_command(const struct command *command)
 		else
 			(void)printf(parameter->required ? " Ar %s" : " Oo Ar %s Oc", parameter->metavar);
 	}
+	if (command->watch)
+		(void)printf(
+			" Oo Fl Fl %s Ns Oo = Ns Ar %s Oc Oc", arguments_watch_option.name, arguments_watch_option.arg);
 	(void)fputc('\n', stdout);
 	put_text(command->summary);
 	(void)puts(".");
@@ -85,11 +88,15 @@ static void put_command(const struct command *command)
 		put_sentences(command->details);
 	if (command->method)
 		(void)printf("Method:\n.Sy %s .\n", command->method);
-	if (!command->parameters[0].type)
+	if (!command->parameters[0].type && !command->watch)
 		return;
 	(void)puts(".Bl -tag -width Ds -compact");
 	for (const struct parameter *parameter = command->parameters; parameter->type; parameter++)
 		put_parameter(parameter);
+	if (command->watch)
+		(void)printf(".It Fl %c Oo Ar %s Oc , Fl Fl %s Ns Oo = Ns Ar %s Oc\n%s.\n", arguments_watch_option.key,
+			arguments_watch_option.arg, arguments_watch_option.name, arguments_watch_option.arg,
+			arguments_watch_option.doc);
 	(void)puts(".El");
 }
 
@@ -162,6 +169,8 @@ static void put_option_words(const struct command *command)
 	for (const struct parameter *parameter = command->parameters; parameter->type; parameter++)
 		if (parameter->option)
 			(void)printf(" --%s", parameter->option);
+	if (command->watch)
+		(void)printf(" --%s", arguments_watch_option.name);
 }
 
 /* Whether an argument of the command is a file that exists. */
@@ -184,9 +193,13 @@ static void put_completion(void)
 		   "\t\tCOMPREPLY=($(compgen -f -- \"$word\"))\n"
 		   "\t\treturn\n"
 		   "\tfi\n"
+		   "\tif [[ $previous == --color || $previous == -c ]]; then\n"
+		   "\t\tCOMPREPLY=($(compgen -W 'auto always never' -- \"$word\"))\n"
+		   "\t\treturn\n"
+		   "\tfi\n"
 		   "\tfor ((i = 1; i < COMP_CWORD; i++)); do\n"
 		   "\t\tcase ${COMP_WORDS[i]} in\n"
-		   "\t\t-s | --socket | -T | --timeout) ((i++)) ;;\n"
+		   "\t\t-s | --socket | -T | --timeout | -c | --color) ((i++)) ;;\n"
 		   "\t\t-*) ;;\n"
 		   "\t\t*) command+=\"${command:+ }${COMP_WORDS[i]}\" ;;\n"
 		   "\t\tesac\n"

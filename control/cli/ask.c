@@ -1,10 +1,18 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "control/cli/ask.h"
 
-#include <stdio.h>
-
 #include "control/cli/command.h"
 #include "control/cli/report.h"
+
+struct pontlevis *ask_connect(const char *socket, int timeout_ms)
+{
+	struct pontlevis_error error = {0};
+	struct pontlevis *connection = pontlevis_connect(socket, timeout_ms, &error);
+
+	if (!connection)
+		report_failure("%s", error.text);
+	return connection;
+}
 
 int ask(struct pontlevis *connection, const char *method, json_t *params, int timeout_ms, json_t **answer)
 {
@@ -21,6 +29,6 @@ int ask(struct pontlevis *connection, const char *method, json_t *params, int ti
 	case PONTLEVIS_LOST:
 		break;
 	}
-	(void)fprintf(stderr, "pontlevis: %s\n", error.text);
+	report_failure("%s", error.text);
 	return STATUS_UNREACHABLE;
 }

@@ -5,6 +5,8 @@
 
 #include "pontlevis/client.h"
 
+/* Connects; NULL after having said why not. The caller closes. */
+struct pontlevis *ask_connect(const char *socket, int timeout_ms);
 /* Calls a method. Says on standard error what went wrong; *answer is NULL then, else the result, which is the caller's.
  */
 int ask(struct pontlevis *connection, const char *method, json_t *params, int timeout_ms, json_t **answer);

@@ -33,7 +33,10 @@ enum parameter_type {
 	PARAMETER_PARAMS,   /* JSON object, "-": from standard input, "@FILE": from a file */
 };
 
-/* An argument (option NULL) or an option. */
+/*
+ * An argument (option NULL) or an option. metavar and help, and below summary and details, are to be translated by who
+ * shows them.
+ */
 struct parameter {
 	const char *member;  /* of the request's params, or of the arguments given to run() */
 	const char *option;  /* long option without dashes */
@@ -53,6 +56,7 @@ struct command {
 	const char *method;  /* of the controller socket; NULL: see run, or (`call`) named by the caller */
 	const char *summary; /* one line, no full stop */
 	const char *details; /* more lines for help and manual, NULL: none */
+	bool watch;          /* the question may be asked again and again: it has the option --watch */
 	struct parameter parameters[COMMAND_PARAMETERS_MAX + 1];
 	/* Prints the method's result for people. */
 	void (*print)(FILE *out, const json_t *result);
@@ -87,7 +91,7 @@ extern const struct command commands[];
  */
 const struct command *command_find(int argc, char *const *argv, int *words);
 
-/* "config commit FILE [--expect-revision N]" */
+/* "config commit FILE [--expect-revision N]", the words for values in the language of messages */
 void command_usage(const struct command *command, char *text, size_t size);
 
 #endif

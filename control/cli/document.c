@@ -5,10 +5,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "control/cli/messages.h"
+
 json_t *document_read(const char *path, struct error *error)
 {
 	bool standard_input = strcmp(path, "-") == 0;
-	const char *name = standard_input ? "standard input" : path;
+	const char *name = standard_input ? _("standard input") : path;
 	FILE *file = standard_input ? stdin : fopen(path, "re");
 	json_error_t place;
 	json_t *document;

@@ -11,6 +11,8 @@
 #include "control/cli/ask.h"
 #include "control/cli/command.h"
 #include "control/cli/document.h"
+#include "control/cli/messages.h"
+#include "control/cli/report.h"
 
 /* Writes the document to a new file, whose name replaces the end of the path. */
 static int write_file(char *path, const json_t *document)
@@ -19,7 +21,7 @@ static int write_file(char *path, const json_t *document)
 	FILE *file = fd >= 0 ? fdopen(fd, "w") : NULL;
 
 	if (!file) {
-		(void)fprintf(stderr, "pontlevis: %s: %s\n", path, strerror(errno));
+		report_failure("%s: %s", path, strerror(errno));
 		if (fd >= 0)
 			(void)close(fd);
 		return -1;
@@ -27,7 +29,7 @@ static int write_file(char *path, const json_t *document)
 	result = json_dumpf(document, file, JSON_INDENT(2));
 	(void)fputc('\n', file);
 	if (fclose(file) != 0 || result != 0) {
-		(void)fprintf(stderr, "pontlevis: %s: cannot be written: %s\n", path, strerror(errno));
+		report_failure(_("%s: cannot be written: %s"), path, strerror(errno));
 		(void)unlink(path);
 		return -1;
 	}
@@ -57,7 +59,7 @@ static int run_editor(const char *path)
 		;
 	if (pid > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0)
 		return 0;
-	(void)fprintf(stderr, "pontlevis: the editor \"%s\" did not end well; nothing is changed\n", editor);
+	report_failure(_("the editor \"%s\" did not end well; nothing is changed"), editor);
 	return -1;
 }
 
@@ -70,11 +72,11 @@ static int commit_file(struct pontlevis *connection, int timeout_ms, const json_
 	int status;
 
 	if (!document) {
-		(void)fprintf(stderr, "pontlevis: %s\n", error.text);
+		report_failure("%s", error.text);
 		return STATUS_USAGE;
 	}
 	if (json_equal(document, json_object_get(current, "config"))) {
-		(void)fputs("nothing is changed\n", stderr);
+		(void)fprintf(stderr, "%s\n", _("nothing is changed"));
 		json_decref(document);
 		return STATUS_OK;
 	}
@@ -105,7 +107,7 @@ static int edit_file(
 	if (status == STATUS_OK)
 		(void)unlink(path);
 	else
-		(void)fprintf(stderr, "pontlevis: what was edited is kept in %s\n", path);
+		report_failure(_("what was edited is kept in %s"), path);
 	free(path);
 	return status;
 }
@@ -117,7 +119,7 @@ int edit_config(struct pontlevis *connection, int timeout_ms, const json_t *argu
 
 	*result = NULL;
 	if (status == STATUS_OK && !json_is_object(json_object_get(current, "config"))) {
-		(void)fputs("pontlevis: nothing has been committed yet: begin with `config commit FILE`\n", stderr);
+		report_failure("%s", _("nothing has been committed yet: begin with `config commit FILE`"));
 		status = STATUS_REFUSED;
 	} else if (status == STATUS_OK) {
 		status = edit_file(connection, timeout_ms, arguments, current, result);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "control/cli/command.h"
+#include "control/cli/report.h"
 #include "control/fence/bundle.h"
 #include "control/keys/identity.h"
 
@@ -12,9 +13,9 @@ static int complain(const char *path, const struct error *error)
 {
 	/* The error names the file itself, as a rule. */
 	if (strstr(error->text, path))
-		(void)fprintf(stderr, "pontlevis: %s\n", error->text);
+		report_failure("%s", error->text);
 	else
-		(void)fprintf(stderr, "pontlevis: %s: %s\n", path, error->text);
+		report_failure("%s: %s", path, error->text);
 	return STATUS_REFUSED;
 }
 

@@ -5,7 +5,9 @@
 
 #include "control/cli/arguments.h"
 #include "control/cli/ask.h"
+#include "control/cli/messages.h"
 #include "control/cli/report.h"
+#include "control/cli/watch.h"
 #include "pontlevis/client.h"
 
 static void print_result(const struct arguments *arguments, bool as_csv, const json_t *result)
@@ -20,26 +22,24 @@ static void print_result(const struct arguments *arguments, bool as_csv, const j
 	}
 }
 
-static int timeout_ms(const struct arguments *arguments)
+/* Over a connection of its own. *answer stays NULL if there is nothing to print. */
+static int call(const struct arguments *arguments, json_t **answer)
 {
-	return (int)arguments->timeout_s * 1000;
-}
+	const int timeout_ms = arguments_timeout_ms(arguments);
+	struct pontlevis *connection = ask_connect(arguments->socket, timeout_ms);
+	int status = STATUS_UNREACHABLE;
 
-/* NULL after having said why there is none. */
-static struct pontlevis *dial(const struct arguments *arguments)
-{
-	struct pontlevis_error error = {0};
-	struct pontlevis *connection = pontlevis_connect(arguments->socket, timeout_ms(arguments), &error);
-
-	if (!connection)
-		(void)fprintf(stderr, "pontlevis: %s\n", error.text);
-	return connection;
+	if (connection && arguments->command->converse)
+		status = arguments->command->converse(connection, timeout_ms, arguments->params, answer);
+	else if (connection)
+		status = ask(connection, arguments->method, arguments->params, timeout_ms, answer);
+	pontlevis_close(connection);
+	return status;
 }
 
 static int run_call(const struct arguments *arguments)
 {
 	const bool as_csv = arguments->command->print_csv && json_object_get(arguments->params, "csv");
-	struct pontlevis *connection;
 	int status = STATUS_ASK;
 	json_t *answer = NULL;
 
@@ -47,21 +47,10 @@ static int run_call(const struct arguments *arguments)
 		(void)json_object_del(arguments->params, "csv");
 	if (arguments->command->answer)
 		status = arguments->command->answer(arguments->params, &answer);
+	if (status == STATUS_ASK)
+		status = call(arguments, &answer);
 	if (answer)
 		print_result(arguments, as_csv, answer);
-	json_decref(answer);
-	if (status != STATUS_ASK)
-		return status;
-	answer = NULL;
-	status = STATUS_UNREACHABLE;
-	connection = dial(arguments);
-	if (connection && arguments->command->converse)
-		status = arguments->command->converse(connection, timeout_ms(arguments), arguments->params, &answer);
-	else if (connection)
-		status = ask(connection, arguments->method, arguments->params, timeout_ms(arguments), &answer);
-	if (status == STATUS_OK && answer)
-		print_result(arguments, as_csv, answer);
-	pontlevis_close(connection);
 	json_decref(answer);
 	return status;
 }
@@ -81,6 +70,7 @@ static bool take_notice(const struct arguments *arguments, bool follow, const js
 static int run_subscription(const struct arguments *arguments)
 {
 	const bool follow = json_is_true(json_object_get(arguments->params, "follow"));
+	const int timeout_ms = arguments_timeout_ms(arguments);
 	struct pontlevis *connection;
 	struct pontlevis_error error;
 	json_t *answer = NULL;
@@ -90,16 +80,16 @@ static int run_subscription(const struct arguments *arguments)
 	(void)json_object_del(arguments->params, "follow");
 	if (!follow && !json_object_get(arguments->params, "from"))
 		(void)json_object_set_new(arguments->params, "from", json_integer(0));
-	connection = dial(arguments);
+	connection = ask_connect(arguments->socket, timeout_ms);
 	if (connection)
-		status = ask(connection, arguments->method, arguments->params, timeout_ms(arguments), &answer);
+		status = ask(connection, arguments->method, arguments->params, timeout_ms, &answer);
 	while (status == STATUS_OK && more) {
 		json_t *notification = pontlevis_next(connection, PONTLEVIS_FOREVER, &error);
 
 		if (notification) {
 			more = take_notice(arguments, follow, notification);
 		} else {
-			(void)fprintf(stderr, "pontlevis: %s\n", error.text);
+			report_failure("%s", error.text);
 			status = STATUS_UNREACHABLE;
 		}
 		json_decref(notification);
@@ -113,6 +103,8 @@ static int run_command(const struct arguments *arguments)
 {
 	if (arguments->command->run)
 		return arguments->command->run(arguments->params);
+	if (arguments->watch_s)
+		return watch_run(arguments);
 	return arguments->command->notice ? run_subscription(arguments) : run_call(arguments);
 }
 
@@ -121,12 +113,14 @@ int main(int argc, char **argv)
 	struct arguments arguments;
 	int status;
 
+	messages_begin();
 	arguments_parse(&arguments, argc, argv);
+	paint_choose(arguments.color);
 	status = run_command(&arguments);
 	arguments_free(&arguments);
 	/* A full disk behind a redirection must not look like success. */
 	if (fflush(stdout) != 0 || ferror(stdout)) {
-		(void)fprintf(stderr, "pontlevis: cannot write the output: %s\n", strerror(errno));
+		report_failure(_("cannot write the output: %s"), strerror(errno));
 		if (status == STATUS_OK)
 			status = STATUS_USAGE;
 	}

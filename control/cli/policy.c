@@ -8,6 +8,8 @@
 #include <time.h>
 
 #include "control/cli/command.h"
+#include "control/cli/messages.h"
+#include "control/cli/report.h"
 #include "control/fence/bundle.h"
 #include "control/fence/explain.h"
 #include "control/fence/matrix.h"
@@ -19,9 +21,8 @@ enum { ENTITIES_SHOWN = 50 };
 
 static int complain(int status, const struct error *error)
 {
-	(void)fprintf(stderr, "pontlevis: %s\n", error->text);
-	if (error->pointer[0])
-		(void)fprintf(stderr, "pontlevis: at %s\n", error->pointer);
+	report_failure("%s", error->text);
+	report_place(stderr, error->pointer);
 	return status;
 }
 
@@ -216,7 +217,7 @@ int policy_explain(const json_t *arguments, json_t **result)
 	if (inet_pton(AF_INET, name, address.bytes) != 1) {
 		address.family = PONT_FAMILY_IPV6;
 		if (inet_pton(AF_INET6, name, address.bytes) != 1) {
-			(void)fprintf(stderr, "pontlevis: \"%.64s\" is not an IPv4 or IPv6 address\n", name);
+			report_failure(_("\"%.64s\" is not an IPv4 or IPv6 address"), name);
 			return STATUS_USAGE;
 		}
 	}

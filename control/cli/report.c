@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "control/cli/report.h"
 
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/cli/messages.h"
+#include "control/cli/paint.h"
 #include "control/cli/table.h"
 
 enum { INDENT = 2, DEPTH_MAX = 16, EVENT_WIDTH = 20 };
@@ -135,56 +138,63 @@ void report_config(FILE *out, const json_t *result)
 	char *user = text_of(report_member(result, "who.user"));
 
 	if (json_is_object(config)) {
-		(void)fprintf(stderr, "revision %s, committed %s by %s\n", revision, time, user);
+		(void)fprintf(stderr, _("revision %s, committed %s by %s\n"), revision, time, user);
 		(void)json_dumpf(config, out, JSON_INDENT(2));
 		(void)fputc('\n', out);
 	} else {
-		(void)fputs("nothing has been committed yet\n", stderr);
+		(void)fprintf(stderr, "%s\n", _("nothing has been committed yet"));
 	}
 	free(revision);
 	free(time);
 	free(user);
 }
 
-/* "on trial: goes back to revision 2 in 51 s"; nothing if it is not. */
+/* That a revision is on trial, and what comes of it; nothing if none is. */
 static void print_trial(FILE *out, const json_t *confirm)
 {
-	if (json_is_object(confirm))
-		(void)fprintf(out,
-			"revision %" JSON_INTEGER_FORMAT " is on trial: without `config confirm` revision "
-			"%" JSON_INTEGER_FORMAT " is put in force again in %" JSON_INTEGER_FORMAT " s\n",
-			json_integer_value(json_object_get(confirm, "revision")),
-			json_integer_value(json_object_get(confirm, "previous")),
-			(json_integer_value(json_object_get(confirm, "remaining_ms")) + 999) / 1000);
+	if (!json_is_object(confirm))
+		return;
+	(void)fputs(paint(out, PAINT_WARNING), out);
+	(void)fprintf(out,
+		_("revision %lld is on trial: without `config confirm` revision %lld is put in force again in %lld "
+		  "s\n"),
+		(long long)json_integer_value(json_object_get(confirm, "revision")),
+		(long long)json_integer_value(json_object_get(confirm, "previous")),
+		(long long)(json_integer_value(json_object_get(confirm, "remaining_ms")) + 999) / 1000);
+	(void)fputs(paint(out, PAINT_PLAIN), out);
 }
 
 void report_commit(FILE *out, const json_t *result)
 {
 	const bool absent = strcmp(text_or_empty(json_object_get(result, "dataplane")), "absent") == 0;
+	const long long revision = json_integer_value(json_object_get(result, "revision"));
 	const json_t *warning;
 	size_t i;
 
-	(void)fprintf(out, "revision %" JSON_INTEGER_FORMAT " %s%s\n",
-		json_integer_value(json_object_get(result, "revision")),
-		json_is_false(json_object_get(result, "changed")) ? "is in force already" : "is in force",
-		absent ? ", the dataplane will be told when it is there" : "");
+	if (json_is_false(json_object_get(result, "changed")))
+		(void)fprintf(out, _("revision %lld is in force already"), revision);
+	else
+		(void)fprintf(out, _("revision %lld is in force"), revision);
+	(void)fprintf(out, "%s\n", absent ? _(", the dataplane will be told when it is there") : "");
 	print_trial(out, json_object_get(result, "confirm"));
 	json_array_foreach (json_object_get(result, "warnings"), i, warning) {
 		char *text = text_of(warning);
 
-		(void)fprintf(out, "warning: %s\n", text);
+		(void)fprintf(
+			out, "%s%s %s%s\n", paint(out, PAINT_WARNING), _("warning:"), text, paint(out, PAINT_PLAIN));
 		free(text);
 	}
 }
 
-static void print_side(FILE *out, char sign, const json_t *pointer, const json_t *value)
+static void print_side(FILE *out, enum paint colour, const json_t *pointer, const json_t *value)
 {
 	char *place = text_safe(text_or_empty(pointer));
 	char *dump = value ? json_dumps(value, JSON_COMPACT | JSON_ENCODE_ANY) : NULL;
 	char *text = dump ? text_safe(dump) : NULL;
 
 	if (text)
-		(void)fprintf(out, "%c %s: %s\n", sign, place, text);
+		(void)fprintf(out, "%s%c %s: %s%s\n", paint(out, colour), colour == PAINT_REMOVED ? '-' : '+', place,
+			text, paint(out, PAINT_PLAIN));
 	free(text);
 	free(dump);
 	free(place);
@@ -196,10 +206,10 @@ void report_diff(FILE *out, const json_t *result)
 	size_t i;
 
 	if (json_array_size(changes) == 0)
-		(void)fputs("no difference\n", out);
+		(void)fprintf(out, "%s\n", _("no difference"));
 	json_array_foreach (changes, i, change) {
-		print_side(out, '-', json_object_get(change, "old_pointer"), json_object_get(change, "old"));
-		print_side(out, '+', json_object_get(change, "pointer"), json_object_get(change, "new"));
+		print_side(out, PAINT_REMOVED, json_object_get(change, "old_pointer"), json_object_get(change, "old"));
+		print_side(out, PAINT_ADDED, json_object_get(change, "pointer"), json_object_get(change, "new"));
 	}
 }
 
@@ -208,38 +218,34 @@ static void add_reason(struct table *table, const json_t *revision)
 {
 	const json_t *damage = json_object_get(revision, "damage"), *from = json_object_get(revision, "from");
 
-	if (damage)
-		table_value(table, damage);
-	else if (json_is_integer(from))
-		table_printf(table, "%s to %" JSON_INTEGER_FORMAT, text_or_empty(json_object_get(revision, "reason")),
-			json_integer_value(from));
+	if (json_is_integer(from))
+		table_printf(table, _("%s to %lld"), text_or_empty(json_object_get(revision, "reason")),
+			(long long)json_integer_value(from));
 	else
-		table_value(table, json_object_get(revision, "reason"));
+		table_value(table, damage ? damage : json_object_get(revision, "reason"));
+	if (damage)
+		table_alarm(table);
 }
 
 void report_history(FILE *out, const json_t *result)
 {
+	static const char *const headings[] = {N_("REVISION"), N_("TIME"), N_("USER"), N_("PID"), N_("REASON"), ""};
 	struct table *table = table_new();
 	const json_t *revision;
 	size_t i;
 
-	table_column(table, "REVISION");
-	table_column(table, "TIME");
-	table_column(table, "USER");
-	table_column(table, "PID");
-	table_column(table, "REASON");
-	table_column(table, "");
+	print_trial(out, json_object_get(result, "confirm"));
+	table_columns(table, headings, sizeof(headings) / sizeof(headings[0]));
 	json_array_foreach (json_object_get(result, "revisions"), i, revision) {
 		table_value(table, json_object_get(revision, "revision"));
 		table_value(table, json_object_get(revision, "time"));
 		table_value(table, report_member(revision, "who.user"));
 		table_value(table, report_member(revision, "who.pid"));
 		add_reason(table, revision);
-		table_text(table, json_is_true(json_object_get(revision, "current")) ? "current" : "");
+		table_text(table, json_is_true(json_object_get(revision, "current")) ? _("current") : "");
 	}
 	table_print(table, out, 0);
 	table_free(table);
-	print_trial(out, json_object_get(result, "confirm"));
 }
 
 static bool is_empty(const json_t *value)
@@ -271,13 +277,12 @@ static char *event_details(const json_t *event)
 
 static void print_events(FILE *out, const json_t *events)
 {
+	static const char *const headings[] = {N_("TIME"), N_("EVENT"), N_("DETAILS")};
 	struct table *table = table_new();
 	const json_t *event;
 	size_t i;
 
-	table_column(table, "TIME");
-	table_column(table, "EVENT");
-	table_column(table, "DETAILS");
+	table_columns(table, headings, sizeof(headings) / sizeof(headings[0]));
 	json_array_foreach (events, i, event) {
 		char *details = event_details(event);
 
@@ -310,9 +315,11 @@ void report_notice(FILE *out, const json_t *notification, bool as_json)
 		return;
 	}
 	if (gap) {
-		(void)fprintf(out, "events %" JSON_INTEGER_FORMAT " to %" JSON_INTEGER_FORMAT " are gone\n",
-			json_integer_value(json_object_get(params, "first")),
-			json_integer_value(json_object_get(params, "last")));
+		(void)fputs(paint(out, PAINT_WARNING), out);
+		(void)fprintf(out, _("events %lld to %lld are gone\n"),
+			(long long)json_integer_value(json_object_get(params, "first")),
+			(long long)json_integer_value(json_object_get(params, "last")));
+		(void)fputs(paint(out, PAINT_PLAIN), out);
 		return;
 	}
 	time = text_of(json_object_get(params, "time"));
@@ -350,14 +357,12 @@ static char *parameter_names(const json_t *params)
 
 void report_methods(FILE *out, const json_t *result)
 {
+	static const char *const headings[] = {N_("METHOD"), N_("ROLE"), N_("PARAMETERS"), N_("DESCRIPTION")};
 	struct table *table = table_new();
 	const json_t *method;
 	size_t i;
 
-	table_column(table, "METHOD");
-	table_column(table, "ROLE");
-	table_column(table, "PARAMETERS");
-	table_column(table, "DESCRIPTION");
+	table_columns(table, headings, sizeof(headings) / sizeof(headings[0]));
 	json_array_foreach (json_object_get(result, "methods"), i, method) {
 		char *names = parameter_names(json_object_get(method, "params"));
 
@@ -382,6 +387,29 @@ static void print_error(FILE *out, const json_t *error)
 	free(text);
 }
 
+void report_failure(const char *format, ...)
+{
+	va_list arguments;
+
+	(void)fprintf(stderr, "pontlevis: %s", paint(stderr, PAINT_ALARM));
+	va_start(arguments, format);
+	(void)vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	(void)fprintf(stderr, "%s\n", paint(stderr, PAINT_PLAIN));
+}
+
+void report_place(FILE *out, const char *pointer)
+{
+	char *place;
+
+	if (!pointer || !pointer[0])
+		return;
+	place = text_safe(pointer);
+	(void)fputs("pontlevis: ", out);
+	(void)fprintf(out, _("at %s\n"), place);
+	free(place);
+}
+
 void report_refusal(FILE *out, const char *method, const json_t *error)
 {
 	char *message = text_of(json_object_get(error, "message"));
@@ -390,18 +418,16 @@ void report_refusal(FILE *out, const char *method, const json_t *error)
 	const json_t *errors = report_member(error, "data.errors"), *one;
 	size_t i;
 
+	(void)fprintf(out, "pontlevis: %s", paint(out, PAINT_ALARM));
 	if (json_array_size(errors) > 1) {
-		(void)fprintf(out, "pontlevis: %s refused (%s): %zu errors\n", method, code, json_array_size(errors));
+		(void)fprintf(out, _("%s refused (%s): %zu errors"), method, code, json_array_size(errors));
+		(void)fprintf(out, "%s\n", paint(out, PAINT_PLAIN));
 		json_array_foreach (errors, i, one)
 			print_error(out, one);
 	} else {
-		(void)fprintf(out, "pontlevis: %s refused (%s): %s\n", method, code, message);
-		if (pointer && pointer[0]) {
-			char *place = text_safe(pointer);
-
-			(void)fprintf(out, "pontlevis: at %s\n", place);
-			free(place);
-		}
+		(void)fprintf(out, _("%s refused (%s): %s"), method, code, message);
+		(void)fprintf(out, "%s\n", paint(out, PAINT_PLAIN));
+		report_place(out, pointer);
 	}
 	free(message);
 	free(code);

@@ -36,8 +36,13 @@ void report_audit(FILE *out, const json_t *result);
 void report_notice(FILE *out, const json_t *notification, bool as_json);
 void report_methods(FILE *out, const json_t *result);
 
+/* "pontlevis: TEXT" on standard error: what went wrong. */
+__attribute__((format(printf, 1, 2))) void report_failure(const char *format, ...);
 /* An error object of JSON-RPC: what was refused, why, and the place in the document. */
 void report_refusal(FILE *out, const char *method, const json_t *error);
+
+/* "at POINTER" on a line; nothing if there is none. */
+void report_place(FILE *out, const char *pointer);
 
 /* Member of a member, "next_hop.state"; NULL if there is none. For the reports themselves. */
 const json_t *report_member(const json_t *object, const char *path);

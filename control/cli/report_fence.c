@@ -4,14 +4,19 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/cli/messages.h"
+#include "control/cli/paint.h"
 #include "control/cli/report.h"
 #include "control/cli/table.h"
+
+enum { LABEL_WIDTH = 18 };
 
 static void print_member(FILE *out, const char *label, const json_t *value)
 {
 	char *text = text_of(value);
 
-	(void)fprintf(out, "%-18s%s\n", label, text);
+	text_label(out, label, LABEL_WIDTH);
+	(void)fprintf(out, "%s\n", text);
 	free(text);
 }
 
@@ -22,7 +27,7 @@ static void print_counters(FILE *out, json_t *counters)
 	json_t *verdicts = json_object(), *place, *count;
 	const char *name, *verdict;
 
-	table_column(table, "VERDICT");
+	table_column(table, _("VERDICT"));
 	json_object_foreach (counters, name, place) {
 		table_column(table, name);
 		json_object_foreach (place, verdict, count) {
@@ -39,7 +44,7 @@ static void print_counters(FILE *out, json_t *counters)
 	if (table_rows(table) > 0)
 		table_print(table, out, 0);
 	else
-		(void)fputs("no packet has met the fence yet\n", out);
+		(void)fprintf(out, "%s\n", _("no packet has met the fence yet"));
 	table_free(table);
 	json_decref(verdicts);
 }
@@ -53,7 +58,7 @@ static void print_interfaces(FILE *out, const json_t *interfaces)
 	json_array_foreach (interfaces, i, interface) {
 		(void)json_array_append(names, json_object_get(interface, "name"));
 	}
-	print_member(out, "interfaces", names);
+	print_member(out, N_("interfaces"), names);
 	json_decref(names);
 }
 
@@ -61,32 +66,34 @@ static void print_interfaces(FILE *out, const json_t *interfaces)
 static void print_new_interfaces(FILE *out, json_t *kinds)
 {
 	const char *kind, *separator = "";
-	json_int_t dropped = 0;
+	long long dropped = 0;
 	const json_t *one;
 
-	(void)fprintf(out, "%-18s", "new interfaces");
+	text_label(out, N_("new interfaces"), LABEL_WIDTH);
 	json_object_foreach (kinds, kind, one) {
-		const bool closed = json_is_true(json_object_get(one, "closed"));
 		char *missing = text_of(json_object_get(one, "missing"));
 
-		(void)fprintf(out, "%s%s to %s%s%s%s", separator, closed ? "closed" : "open", kind, closed ? "" : " (",
-			closed ? "" : missing, closed ? "" : ")");
+		(void)fputs(separator, out);
+		if (json_is_true(json_object_get(one, "closed")))
+			(void)fprintf(out, _("closed to %s"), kind);
+		else
+			(void)fprintf(out, _("open to %s (%s)"), kind, missing);
 		separator = ", ";
 		dropped += json_integer_value(json_object_get(one, "dropped"));
 		free(missing);
 	}
-	(void)fprintf(out, "; %lld kept back\n", (long long)dropped);
+	(void)fprintf(out, _("; %lld kept back\n"), dropped);
 }
 
 static void print_denials(FILE *out, const json_t *denied)
 {
-	static const char *const headings[] = {"TIME", "PLACE", "DESTINATION", "PROCESS", "INTERFACE", "WHY"};
+	static const char *const headings[] = {
+		N_("TIME"), N_("PLACE"), N_("DESTINATION"), N_("PROCESS"), N_("INTERFACE"), N_("WHY")};
 	struct table *table = table_new();
 	const json_t *denial;
 	size_t i;
 
-	for (i = 0; i < sizeof(headings) / sizeof(headings[0]); i++)
-		table_column(table, headings[i]);
+	table_columns(table, headings, sizeof(headings) / sizeof(headings[0]));
 	json_array_foreach (denied, i, denial) {
 		const char *command = json_string_value(json_object_get(denial, "command"));
 
@@ -110,12 +117,13 @@ static void print_lock(FILE *out, const json_t *lock)
 {
 	const json_t *until = json_object_get(lock, "confirm_by");
 
-	print_member(out, "LOCKED since", json_object_get(lock, "since"));
-	print_member(out, "locked by", json_object_get(lock, "who"));
-	print_member(out, "reason", json_object_get(lock, "reason"));
+	(void)fputs(paint(out, PAINT_ALARM), out);
+	print_member(out, N_("LOCKED since"), json_object_get(lock, "since"));
+	print_member(out, N_("locked by"), json_object_get(lock, "who"));
+	print_member(out, N_("reason"), json_object_get(lock, "reason"));
 	if (json_is_string(until))
-		print_member(out, "unlocked at", until);
-	(void)fputc('\n', out);
+		print_member(out, N_("unlocked at"), until);
+	(void)fprintf(out, "%s\n", paint(out, PAINT_PLAIN));
 }
 
 static void print_sources(FILE *out, const json_t *sources)
@@ -130,7 +138,8 @@ static void print_sources(FILE *out, const json_t *sources)
 		char *when = text_of(date), *whence = text_of(origin),
 		     *sum = text_of(json_object_get(source, "sha256"));
 
-		(void)fprintf(out, "%-18s%s (%s%s%s%s%s), SHA-256 %.16s...\n", "source", name, format,
+		text_label(out, N_("source"), LABEL_WIDTH);
+		(void)fprintf(out, "%s (%s%s%s%s%s), SHA-256 %.16s...\n", name, format,
 			json_string_length(date) ? ", " : "", json_string_length(date) ? when : "",
 			json_string_length(origin) ? ", " : "", json_string_length(origin) ? whence : "", sum);
 		free(name);
@@ -147,20 +156,20 @@ void report_fence(FILE *out, const json_t *result)
 
 	if (json_is_true(report_member(result, "lock.locked")))
 		print_lock(out, json_object_get(result, "lock"));
-	print_member(out, "policy revision", json_object_get(result, "policy_revision"));
+	print_member(out, N_("policy revision"), json_object_get(result, "policy_revision"));
 	if (json_is_object(json_object_get(result, "bundle")))
-		print_member(out, "bundle", json_object_get(result, "bundle"));
+		print_member(out, N_("bundle"), json_object_get(result, "bundle"));
 	print_sources(out, json_object_get(result, "sources"));
-	print_member(out, "prefixes", json_object_get(result, "prefixes"));
-	print_member(out, "rules", json_object_get(result, "rules"));
-	print_member(out, "denied peers", json_object_get(result, "denied_peers"));
+	print_member(out, N_("prefixes"), json_object_get(result, "prefixes"));
+	print_member(out, N_("rules"), json_object_get(result, "rules"));
+	print_member(out, N_("denied peers"), json_object_get(result, "denied_peers"));
 	print_interfaces(out, json_object_get(result, "interfaces"));
 	print_new_interfaces(out, json_object_get(result, "new_interfaces"));
-	print_member(out, "cgroup", json_object_get(result, "cgroup"));
+	print_member(out, N_("cgroup"), json_object_get(result, "cgroup"));
 	(void)fputc('\n', out);
 	print_counters(out, json_object_get(result, "counters"));
 	if (json_array_size(denied) > 0) {
-		(void)fputs("\nLast denials, oldest first:\n", out);
+		(void)fprintf(out, "\n%s\n", _("Last denials, oldest first:"));
 		print_denials(out, denied);
 	}
 }
@@ -168,12 +177,14 @@ void report_fence(FILE *out, const json_t *result)
 /* What one source says of the address: "world.csv line 17: 192.0.2.0 - 192.0.2.255, location FR". */
 static void print_fact(FILE *out, const json_t *fact)
 {
-	static const char *const names[] = {"location", "asn", "operator", "jurisdiction"};
+	static const char *const names[][2] = {{N_("location"), "location"}, {N_("AS"), "asn"},
+		{N_("operator"), "operator"}, {N_("jurisdiction"), "jurisdiction"}};
 	char *name = text_of(json_object_get(fact, "name")), *line = text_of(json_object_get(fact, "line"));
 	const json_t *first = json_object_get(fact, "first"), *date = json_object_get(fact, "date");
 	size_t i;
 
-	(void)fprintf(out, "  %s line %s:", name, line);
+	(void)fputs("  ", out);
+	(void)fprintf(out, _("%s line %s:"), name, line);
 	free(name);
 	free(line);
 	if (first) {
@@ -184,10 +195,10 @@ static void print_fact(FILE *out, const json_t *fact)
 		free(to);
 	}
 	for (i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		char *value = text_of(json_object_get(fact, names[i]));
+		char *value = text_of(json_object_get(fact, names[i][1]));
 
-		if (json_object_get(fact, names[i]))
-			(void)fprintf(out, " %s %s;", names[i], value);
+		if (json_object_get(fact, names[i][1]))
+			(void)fprintf(out, " %s %s;", _(names[i][0]), value);
 		free(value);
 	}
 	for (i = 0; i < 2; i++) {
@@ -195,7 +206,7 @@ static void print_fact(FILE *out, const json_t *fact)
 		char *value = text_of(member);
 
 		if (member)
-			(void)fprintf(out, " %s%s", i ? "from " : "of ", value);
+			(void)fprintf(out, i ? _(" from %s") : _(" of %s"), value);
 		free(value);
 	}
 	(void)fputc('\n', out);
@@ -203,22 +214,26 @@ static void print_fact(FILE *out, const json_t *fact)
 
 void report_explanation(FILE *out, const json_t *result)
 {
-	static const char *const members[][2] = {{"rule", "rule"}, {"reason", "reason"},
-		{"policy revision", "policy_revision"}, {"bundle version", "bundle_version"}, {"prefix", "prefix"},
-		{"location", "location"}, {"AS", "asn"}, {"operator", "operator"}, {"jurisdiction", "jurisdiction"}};
+	static const char *const members[][2] = {{N_("rule"), "rule"}, {N_("reason"), "reason"},
+		{N_("policy revision"), "policy_revision"}, {N_("bundle version"), "bundle_version"},
+		{N_("prefix"), "prefix"}, {N_("location"), "location"}, {N_("AS"), "asn"}, {N_("operator"), "operator"},
+		{N_("jurisdiction"), "jurisdiction"}};
 	const json_t *sources = json_object_get(result, "sources"), *source;
 	char *address = text_of(json_object_get(result, "address")), *text = text_of(json_object_get(result, "text"));
 	size_t i;
 
-	(void)fprintf(out, "%s: %s\n%s\n\n", address,
-		json_is_true(json_object_get(result, "allowed")) ? "allowed" : "DENIED", text);
+	if (json_is_true(json_object_get(result, "allowed")))
+		(void)fprintf(out, "%s: %s\n%s\n\n", address, _("allowed"), text);
+	else
+		(void)fprintf(out, "%s: %s%s%s\n%s\n\n", address, paint(out, PAINT_ALARM), _("DENIED"),
+			paint(out, PAINT_PLAIN), text);
 	free(address);
 	free(text);
-	print_member(out, "verdict", json_object_get(result, "verdict"));
+	print_member(out, N_("verdict"), json_object_get(result, "verdict"));
 	for (i = 0; i < sizeof(members) / sizeof(members[0]); i++)
 		print_member(out, members[i][0], json_object_get(result, members[i][1]));
 	if (json_array_size(sources) > 0)
-		(void)fputs("\nSources, in the order of their precedence:\n", out);
+		(void)fprintf(out, "\n%s\n", _("Sources, in the order of their precedence:"));
 	json_array_foreach (sources, i, source) {
 		print_fact(out, source);
 	}
@@ -228,18 +243,18 @@ void report_explanation(FILE *out, const json_t *result)
 static const struct {
 	const char *heading, *member;
 } matrix_columns[] = {
-	{"PEER", "peer"},
-	{"TENANTS", "tenants"},
-	{"ENDPOINT", "endpoint"},
-	{"JURISDICTION", "jurisdiction"},
-	{"LOCATION", "location"},
-	{"AS", "asn"},
-	{"OPERATOR", "operator"},
-	{"ALLOWED", "allowed"},
-	{"RULE", "rule"},
-	{"IPV4", "ipv4_addresses"},
-	{"IPV6/64", "ipv6_networks"},
-	{"REASON", "reason"},
+	{N_("PEER"), "peer"},
+	{N_("TENANTS"), "tenants"},
+	{N_("ENDPOINT"), "endpoint"},
+	{N_("JURISDICTION"), "jurisdiction"},
+	{N_("LOCATION"), "location"},
+	{N_("AS"), "asn"},
+	{N_("OPERATOR"), "operator"},
+	{N_("ALLOWED"), "allowed"},
+	{N_("RULE"), "rule"},
+	{N_("IPV4"), "ipv4_addresses"},
+	{N_("IPV6/64"), "ipv6_networks"},
+	{N_("REASON"), "reason"},
 };
 
 enum { MATRIX_COLUMNS = sizeof(matrix_columns) / sizeof(matrix_columns[0]) };
@@ -253,7 +268,7 @@ static void print_rows(FILE *out, const json_t *rows, const char *const members[
 	for (j = 0; j < count; j++)
 		for (k = 0; k < MATRIX_COLUMNS; k++)
 			if (!strcmp(matrix_columns[k].member, members[j]))
-				table_column(table, matrix_columns[k].heading);
+				table_column(table, _(matrix_columns[k].heading));
 	json_array_foreach (rows, i, row) {
 		for (j = 0; j < count; j++)
 			table_value(table, json_object_get(row, members[j]));
@@ -264,10 +279,10 @@ static void print_rows(FILE *out, const json_t *rows, const char *const members[
 
 static void print_left_out(FILE *out, const json_t *result)
 {
-	const json_int_t left_out = json_integer_value(json_object_get(result, "left_out"));
+	const long long left_out = json_integer_value(json_object_get(result, "left_out"));
 
 	if (left_out)
-		(void)fprintf(out, "... and %" JSON_INTEGER_FORMAT " smaller ones (--limit)\n", left_out);
+		(void)fprintf(out, _("... and %lld smaller ones (--limit)\n"), left_out);
 }
 
 void report_matrix(FILE *out, const json_t *result)
@@ -329,21 +344,20 @@ void report_matrix_csv(FILE *out, const json_t *result)
 
 void report_difference(FILE *out, const json_t *result)
 {
-	static const char *const headings[] = {
-		"CHANGE", "JURISDICTION", "LOCATION", "AS", "OPERATOR", "IPV4", "IPV6/64", "BEFORE", "AFTER"};
+	static const char *const headings[] = {N_("CHANGE"), N_("JURISDICTION"), N_("LOCATION"), N_("AS"),
+		N_("OPERATOR"), N_("IPV4"), N_("IPV6/64"), N_("BEFORE"), N_("AFTER")};
 	static const char *const members[] = {"change", "jurisdiction", "location", "asn", "operator", "ipv4_addresses",
 		"ipv6_networks", "before", "after"};
 	const json_t *entities = json_object_get(result, "entities"), *entity;
 	struct table *table;
 	size_t i, j;
 
-	print_member(out, "newly allowed", json_object_get(result, "allowed"));
-	print_member(out, "newly denied", json_object_get(result, "denied"));
+	print_member(out, N_("newly allowed"), json_object_get(result, "allowed"));
+	print_member(out, N_("newly denied"), json_object_get(result, "denied"));
 	if (json_array_size(entities) == 0)
 		return;
 	table = table_new();
-	for (j = 0; j < sizeof(members) / sizeof(members[0]); j++)
-		table_column(table, headings[j]);
+	table_columns(table, headings, sizeof(headings) / sizeof(headings[0]));
 	json_array_foreach (entities, i, entity) {
 		for (j = 0; j < sizeof(members) / sizeof(members[0]); j++)
 			table_value(table, json_object_get(entity, members[j]));
@@ -357,14 +371,12 @@ void report_difference(FILE *out, const json_t *result)
 /* A line for each place and difference that occurred. */
 static void print_totals(FILE *out, json_t *totals)
 {
+	static const char *const headings[] = {N_("PLACE"), N_("CANDIDATE"), N_("PACKETS"), N_("BYTES")};
 	struct table *table = table_new();
 	const char *place, *difference;
 	json_t *differences, *count;
 
-	table_column(table, "PLACE");
-	table_column(table, "CANDIDATE");
-	table_column(table, "PACKETS");
-	table_column(table, "BYTES");
+	table_columns(table, headings, sizeof(headings) / sizeof(headings[0]));
 	json_object_foreach (totals, place, differences) {
 		json_object_foreach (differences, difference, count) {
 			if (json_integer_value(json_object_get(count, "packets")) == 0)
@@ -378,7 +390,7 @@ static void print_totals(FILE *out, json_t *totals)
 	if (table_rows(table) > 0)
 		table_print(table, out, 0);
 	else
-		(void)fputs("the candidate has decided everything as the policy in force did\n", out);
+		(void)fprintf(out, "%s\n", _("the candidate has decided everything as the policy in force did"));
 	table_free(table);
 }
 
@@ -391,7 +403,7 @@ static void print_who(struct table *table, const json_t *one)
 	const char *cgroup = json_string_value(json_object_get(one, "cgroup"));
 
 	if (tenant)
-		table_printf(table, "%s to %s", tenant, peer ? peer : "-");
+		table_printf(table, _("%s to %s"), tenant, peer ? peer : "-");
 	else if (command && command[0])
 		table_printf(table, "%s[%" JSON_INTEGER_FORMAT "]", command,
 			json_integer_value(json_object_get(one, "pid")));
@@ -401,26 +413,26 @@ static void print_who(struct table *table, const json_t *one)
 
 void report_shadow(FILE *out, const json_t *result)
 {
-	static const char *const headings[] = {"PLACE", "CANDIDATE", "WHO", "DESTINATION", "PACKETS", "BYTES", "WHY"};
+	static const char *const headings[] = {
+		N_("PLACE"), N_("CANDIDATE"), N_("WHO"), N_("DESTINATION"), N_("PACKETS"), N_("BYTES"), N_("WHY")};
 	const json_t *differences = json_object_get(result, "differences"), *one;
 	struct table *table;
 	size_t i;
 
 	if (!json_is_true(json_object_get(result, "running"))) {
-		(void)fputs("no candidate policy runs\n", out);
+		(void)fprintf(out, "%s\n", _("no candidate policy runs"));
 		return;
 	}
-	print_member(out, "candidate", json_object_get(result, "policy_revision"));
-	print_member(out, "since", json_object_get(result, "since"));
-	print_member(out, "prefixes", json_object_get(result, "prefixes"));
+	print_member(out, N_("candidate"), json_object_get(result, "policy_revision"));
+	print_member(out, N_("since"), json_object_get(result, "since"));
+	print_member(out, N_("prefixes"), json_object_get(result, "prefixes"));
 	(void)fputc('\n', out);
 	print_totals(out, json_object_get(result, "totals"));
 	if (json_array_size(differences) == 0)
 		return;
 	(void)fputc('\n', out);
 	table = table_new();
-	for (i = 0; i < sizeof(headings) / sizeof(headings[0]); i++)
-		table_column(table, headings[i]);
+	table_columns(table, headings, sizeof(headings) / sizeof(headings[0]));
 	json_array_foreach (differences, i, one) {
 		table_value(table, json_object_get(one, "place"));
 		table_value(table, json_object_get(one, "difference"));

@@ -1,15 +1,37 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /* Reports on the appliance, its peers and its tenants. */
+#include <stdarg.h>
 #include <stdbool.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/cli/messages.h"
+#include "control/cli/paint.h"
 #include "control/cli/report.h"
 #include "control/cli/table.h"
 
+/* The longest label, and two blanks. */
+static int label_width(void)
+{
+	static const char *const labels[] = {
+		N_("site"), N_("public key"), N_("revision"), N_("dataplane"), N_("fence"), N_("tenants")};
+	size_t width = 0;
+
+	for (size_t i = 0; i < sizeof(labels) / sizeof(labels[0]); i++)
+		if (text_width(_(labels[i])) > width)
+			width = text_width(_(labels[i]));
+	return (int)width + 2;
+}
+
+static void print_label(FILE *out, const char *label)
+{
+	text_label(out, label, label_width());
+}
+
 static void print_line(FILE *out, const char *label, const char *text)
 {
-	(void)fprintf(out, "%-12s%s\n", label, text);
+	print_label(out, label);
+	(void)fprintf(out, "%s\n", text);
 }
 
 /* Prints the value under the label; takes both the words around it. */
@@ -21,6 +43,14 @@ static void print_member(FILE *out, const char *label, const json_t *value)
 	free(text);
 }
 
+static void print_in_force(FILE *out, const json_t *in_force)
+{
+	if (json_is_true(in_force))
+		(void)fputs(_("in force"), out);
+	else
+		(void)fprintf(out, "%s%s%s", paint(out, PAINT_ALARM), _("NOT in force"), paint(out, PAINT_PLAIN));
+}
+
 static void print_site(FILE *out, const json_t *result)
 {
 	const json_t *site = json_object_get(result, "site");
@@ -28,12 +58,15 @@ static void print_site(FILE *out, const json_t *result)
 	char *revision = text_of(json_object_get(result, "revision"));
 
 	if (json_is_object(site)) {
-		(void)fprintf(out, "%-12s%s (%s)\n", "site", name, vtep);
-		print_member(out, "public key", json_object_get(site, "public_key"));
-		(void)fprintf(out, "%-12s%s%s\n", "revision", revision,
-			json_is_true(json_object_get(result, "in_force")) ? ", in force" : ", not in force");
+		print_label(out, N_("site"));
+		(void)fprintf(out, "%s (%s)\n", name, vtep);
+		print_member(out, N_("public key"), json_object_get(site, "public_key"));
+		print_label(out, N_("revision"));
+		(void)fprintf(out, "%s, ", revision);
+		print_in_force(out, json_object_get(result, "in_force"));
+		(void)fputc('\n', out);
 	} else {
-		print_line(out, "site", "nothing has been committed yet");
+		print_line(out, N_("site"), _("nothing has been committed yet"));
 	}
 	free(name);
 	free(vtep);
@@ -43,15 +76,19 @@ static void print_site(FILE *out, const json_t *result)
 static void print_dataplane(FILE *out, const json_t *dataplane)
 {
 	char *pid = text_of(json_object_get(dataplane, "pid")), *build = text_of(json_object_get(dataplane, "build"));
-	json_int_t workers = json_integer_value(json_object_get(dataplane, "workers"));
+	long long workers = json_integer_value(json_object_get(dataplane, "workers"));
 
-	if (json_is_true(json_object_get(dataplane, "connected")))
-		(void)fprintf(out, "%-12sconnected, version %s, pid %s, %" JSON_INTEGER_FORMAT " worker%s, %s%s\n",
-			"dataplane", build, pid, workers, workers == 1 ? "" : "s",
-			json_is_true(json_object_get(dataplane, "in_force")) ? "in force" : "NOT in force",
-			json_is_true(json_object_get(dataplane, "manual_keys")) ? ", takes keys by hand" : "");
-	else
-		print_line(out, "dataplane", "not connected");
+	print_label(out, N_("dataplane"));
+	if (json_is_true(json_object_get(dataplane, "connected"))) {
+		(void)fprintf(out, _("connected, version %s, pid %s, "), build, pid);
+		(void)fprintf(out, ngettext("%lld worker, ", "%lld workers, ", (unsigned long)workers), workers);
+		print_in_force(out, json_object_get(dataplane, "in_force"));
+		if (json_is_true(json_object_get(dataplane, "manual_keys")))
+			(void)fputs(_(", takes keys by hand"), out);
+	} else {
+		(void)fprintf(out, "%s%s%s", paint(out, PAINT_ALARM), _("not connected"), paint(out, PAINT_PLAIN));
+	}
+	(void)fputc('\n', out);
 	free(pid);
 	free(build);
 }
@@ -63,9 +100,11 @@ static void print_fence(FILE *out, const json_t *fence)
 	char *ipv4 = text_of(report_member(fence, "prefixes.ipv4")),
 	     *ipv6 = text_of(report_member(fence, "prefixes.ipv6"));
 
-	(void)fprintf(out, "%-12spolicy %s, %s IPv4 and %s IPv6 prefixes%s%s\n", "fence", revision, ipv4, ipv6,
-		json_is_object(json_object_get(fence, "bundle")) ? ", bundle version " : "",
-		json_is_object(json_object_get(fence, "bundle")) ? version : "");
+	print_label(out, N_("fence"));
+	(void)fprintf(out, _("policy %s, %s IPv4 and %s IPv6 prefixes"), revision, ipv4, ipv6);
+	if (json_is_object(json_object_get(fence, "bundle")))
+		(void)fprintf(out, _(", bundle version %s"), version);
+	(void)fputc('\n', out);
 	free(revision);
 	free(version);
 	free(ipv4);
@@ -76,13 +115,13 @@ static void print_ports(FILE *out, const json_t *ports)
 {
 	static const char *const members[] = {
 		"number", "name", "role", "mac", "mtu", "queues", "ifindex", "bifurcated"};
-	static const char *const headings[] = {"PORT", "NAME", "ROLE", "MAC", "MTU", "QUEUES", "IFINDEX", "BIFURCATED"};
+	static const char *const headings[] = {N_("PORT"), N_("NAME"), N_("ROLE"), N_("MAC"), N_("MTU"), N_("QUEUES"),
+		N_("IFINDEX"), N_("BIFURCATED")};
 	struct table *table = table_new();
 	const json_t *port;
 	size_t i, k;
 
-	for (k = 0; k < sizeof(headings) / sizeof(headings[0]); k++)
-		table_column(table, headings[k]);
+	table_columns(table, headings, sizeof(headings) / sizeof(headings[0]));
 	json_array_foreach (ports, i, port) {
 		for (k = 0; k < sizeof(members) / sizeof(members[0]); k++)
 			table_value(table, json_object_get(port, members[k]));
@@ -91,19 +130,58 @@ static void print_ports(FILE *out, const json_t *ports)
 	table_free(table);
 }
 
+/* A line that nobody is to overlook. */
+__attribute__((format(printf, 3, 4))) static void print_alarm(FILE *out, enum paint colour, const char *format, ...)
+{
+	va_list arguments;
+
+	(void)fprintf(out, "%s! ", paint(out, colour));
+	va_start(arguments, format);
+	(void)vfprintf(out, format, arguments);
+	va_end(arguments);
+	(void)fprintf(out, "%s\n", paint(out, PAINT_PLAIN));
+}
+
 /* "! what: why (at place)" for {"text", "pointer"}; nothing for null. */
 static void print_problem(FILE *out, const char *what, const json_t *problem)
 {
 	char *text = text_of(json_object_get(problem, "text")), *pointer = text_of(json_object_get(problem, "pointer"));
 
-	if (json_is_object(problem))
-		(void)fprintf(out, "! %s: %s", what, text);
 	if (json_is_object(problem) && strcmp(pointer, "-") != 0)
-		(void)fprintf(out, " (at %s)", pointer);
-	if (json_is_object(problem))
-		(void)fputc('\n', out);
+		print_alarm(out, PAINT_ALARM, _("%s: %s (at %s)"), what, text, pointer);
+	else if (json_is_object(problem))
+		print_alarm(out, PAINT_ALARM, _("%s: %s"), what, text);
 	free(text);
 	free(pointer);
+}
+
+/* As far as is known. */
+static bool is_up(const json_t *peer)
+{
+	const char *session = json_string_value(json_object_get(peer, "session"));
+
+	return !session || strcmp(session, "up") == 0;
+}
+
+/* What keeps a peer from being served. */
+static void print_peer_trouble(FILE *out, const json_t *peer)
+{
+	char *name = text_of(json_object_get(peer, "name")), *session = text_of(json_object_get(peer, "session"));
+	char *why = text_of(report_member(peer, "fence.text")), *last = text_of(json_object_get(peer, "last_error"));
+	const bool has_last = json_string_length(json_object_get(peer, "last_error")) > 0;
+
+	if (json_is_false(report_member(peer, "fence.allowed")))
+		print_alarm(out, PAINT_ALARM, _("peer %s: blocked by the fence: %s"), name, why);
+	if (!is_up(peer) && has_last)
+		print_alarm(out, PAINT_ALARM, _("peer %s: session is %s, last error: %s"), name, session, last);
+	else if (!is_up(peer))
+		print_alarm(out, PAINT_ALARM, _("peer %s: session is %s"), name, session);
+	else if (has_last)
+		print_alarm(out, PAINT_WARNING, _("peer %s: last error: %s"), name, last);
+	free(name);
+	free(session);
+	free(why);
+	free(last);
 }
 
 static void print_peer_troubles(FILE *out, const json_t *peers)
@@ -111,16 +189,8 @@ static void print_peer_troubles(FILE *out, const json_t *peers)
 	const json_t *peer;
 	size_t i;
 
-	json_array_foreach (peers, i, peer) {
-		const char *session = json_string_value(json_object_get(peer, "session"));
-		char *name;
-
-		if (!session || strcmp(session, "up") == 0)
-			continue;
-		name = text_of(json_object_get(peer, "name"));
-		(void)fprintf(out, "! peer %s: session is %s\n", name, session);
-		free(name);
-	}
+	json_array_foreach (peers, i, peer)
+		print_peer_trouble(out, peer);
 }
 
 /* What is wrong comes first, a line each; nothing if all is well. */
@@ -130,81 +200,43 @@ static void print_troubles(FILE *out, const json_t *result)
 		     *one;
 	size_t i;
 
-	print_problem(out, "configuration not in force", json_object_get(result, "problem"));
+	print_problem(out, _("configuration not in force"), json_object_get(result, "problem"));
 	if (json_is_false(report_member(result, "dataplane.connected")))
-		(void)fputs("! dataplane: not connected\n", out);
-	print_problem(out, "dataplane", report_member(result, "dataplane.problem"));
-	print_problem(out, "state on disk", report_member(result, "storage.problem"));
+		print_alarm(out, PAINT_ALARM, "%s", _("dataplane: not connected"));
+	print_problem(out, _("dataplane"), report_member(result, "dataplane.problem"));
+	print_problem(out, _("state on disk"), report_member(result, "storage.problem"));
 	json_array_foreach (damage, i, one)
-		print_problem(out, "state on disk", one);
+		print_problem(out, _("state on disk"), one);
 	if (json_is_object(confirm))
-		(void)fprintf(out, "! on trial: `config confirm` within %" JSON_INTEGER_FORMAT " s keeps it\n",
-			json_integer_value(json_object_get(confirm, "remaining_ms")) / 1000);
-	json_array_foreach (report_member(result, "fence.denied_peers"), i, one) {
-		char *name = text_of(one);
-
-		(void)fprintf(out, "! fence: peer %s is blocked\n", name);
-		free(name);
-	}
+		print_alarm(out, PAINT_WARNING, _("on trial: `config confirm` within %lld s keeps it"),
+			(long long)json_integer_value(json_object_get(confirm, "remaining_ms")) / 1000);
 	print_peer_troubles(out, json_object_get(result, "peers"));
 }
 
-void report_state(FILE *out, const json_t *result)
+static void add_allowed(struct table *table, const json_t *allowed)
 {
-	const json_t *ports = report_member(result, "dataplane.ports");
-
-	print_troubles(out, result);
-	print_site(out, result);
-	print_dataplane(out, json_object_get(result, "dataplane"));
-	print_fence(out, json_object_get(result, "fence"));
-	print_member(out, "tenants", json_object_get(result, "tenants"));
-	if (json_array_size(ports) > 0) {
-		(void)fputc('\n', out);
-		print_ports(out, ports);
-	}
-	if (json_array_size(json_object_get(result, "peers")) > 0) {
-		(void)fputc('\n', out);
-		report_peers(out, result);
-	}
+	table_text(table, json_is_true(allowed) ? _("allowed") : json_is_false(allowed) ? _("DENIED") : "-");
+	if (json_is_false(allowed))
+		table_alarm(table);
 }
 
-/* What keeps a peer from being served, for the line below the table; an empty string if nothing does. */
-static void print_trouble(FILE *out, const json_t *peer)
+static void print_peers(FILE *out, const json_t *peers)
 {
-	char *name = text_of(json_object_get(peer, "name"));
-	const char *last_error = json_string_value(json_object_get(peer, "last_error"));
-
-	if (json_is_false(report_member(peer, "fence.allowed"))) {
-		char *text = text_of(report_member(peer, "fence.text"));
-
-		(void)fprintf(out, "%s: blocked by the fence: %s\n", name, text);
-		free(text);
-	}
-	if (last_error && last_error[0]) {
-		char *text = text_safe(last_error);
-
-		(void)fprintf(out, "%s: last error: %s\n", name, text);
-		free(text);
-	}
-	free(name);
-}
-
-void report_peers(FILE *out, const json_t *result)
-{
-	static const char *const headings[] = {
-		"PEER", "ENDPOINT", "SESSION", "AGE", "TENANTS", "NEXT HOP", "VIA", "MAC", "PORT", "MTU", "FENCE"};
-	const json_t *peers = json_object_get(result, "peers"), *peer;
+	static const char *const headings[] = {N_("PEER"), N_("ENDPOINT"), N_("SESSION"), N_("AGE"), N_("TENANTS"),
+		N_("NEXT HOP"), N_("VIA"), N_("MAC"), N_("PORT"), N_("MTU"), N_("FENCE")};
 	struct table *table = table_new();
+	const json_t *peer;
 	size_t i;
 
-	for (i = 0; i < sizeof(headings) / sizeof(headings[0]); i++)
-		table_column(table, headings[i]);
+	table_columns(table, headings, sizeof(headings) / sizeof(headings[0]));
 	json_array_foreach (peers, i, peer) {
 		const json_t *port = report_member(peer, "adjacency.port");
 
 		table_value(table, json_object_get(peer, "name"));
 		table_value(table, json_object_get(peer, "endpoint"));
 		table_value(table, json_object_get(peer, "session"));
+		if (!is_up(peer))
+			table_alarm(table);
 		table_duration(table, json_object_get(peer, "session_age_ms"));
 		table_value(table, json_object_get(peer, "tenants"));
 		table_value(table, report_member(peer, "next_hop.state"));
@@ -213,14 +245,36 @@ void report_peers(FILE *out, const json_t *result)
 		table_value(table, port ? port : report_member(peer, "next_hop.interface"));
 		table_value(
 			table, port ? report_member(peer, "adjacency.path_mtu") : report_member(peer, "next_hop.mtu"));
-		table_text(table, json_is_true(report_member(peer, "fence.allowed"))    ? "allowed"
-				  : json_is_false(report_member(peer, "fence.allowed")) ? "DENIED"
-											: "-");
+		add_allowed(table, report_member(peer, "fence.allowed"));
 	}
 	table_print(table, out, 0);
 	table_free(table);
-	json_array_foreach (peers, i, peer) {
-		print_trouble(out, peer);
+}
+
+void report_peers(FILE *out, const json_t *result)
+{
+	const json_t *peers = json_object_get(result, "peers");
+
+	print_peer_troubles(out, peers);
+	print_peers(out, peers);
+}
+
+void report_state(FILE *out, const json_t *result)
+{
+	const json_t *ports = report_member(result, "dataplane.ports"), *peers = json_object_get(result, "peers");
+
+	print_troubles(out, result);
+	print_site(out, result);
+	print_dataplane(out, json_object_get(result, "dataplane"));
+	print_fence(out, json_object_get(result, "fence"));
+	print_member(out, N_("tenants"), json_object_get(result, "tenants"));
+	if (json_array_size(ports) > 0) {
+		(void)fputc('\n', out);
+		print_ports(out, ports);
+	}
+	if (json_array_size(peers) > 0) {
+		(void)fputc('\n', out);
+		print_peers(out, peers);
 	}
 }
 
@@ -274,13 +328,13 @@ static void table_list(struct table *table, void (*write)(FILE *out, const json_
 
 void report_tenants(FILE *out, const json_t *result)
 {
-	static const char *const headings[] = {"TENANT", "VNI", "CIRCUITS", "SITES", "MACS", "LIMIT", "AGEING"};
+	static const char *const headings[] = {
+		N_("TENANT"), N_("VNI"), N_("CIRCUITS"), N_("SITES"), N_("MACS"), N_("LIMIT"), N_("AGEING")};
 	struct table *table = table_new();
 	const json_t *tenant;
 	size_t i;
 
-	for (i = 0; i < sizeof(headings) / sizeof(headings[0]); i++)
-		table_column(table, headings[i]);
+	table_columns(table, headings, sizeof(headings) / sizeof(headings[0]));
 	json_array_foreach (json_object_get(result, "tenants"), i, tenant) {
 		table_value(table, json_object_get(tenant, "name"));
 		table_value(table, json_object_get(tenant, "vni"));

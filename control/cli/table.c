@@ -7,6 +7,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "control/cli/messages.h"
+#include "control/cli/paint.h"
+
 enum { GAP = 2 };
 
 struct column {
@@ -16,10 +19,15 @@ struct column {
 	bool has_text;
 };
 
+struct cell {
+	char *text;
+	enum paint paint;
+};
+
 struct table {
 	struct column *columns;
 	size_t column_count;
-	char **cells; /* row by row */
+	struct cell *cells; /* row by row */
 	size_t cell_count;
 	size_t cell_capacity;
 };
@@ -27,14 +35,14 @@ struct table {
 static void *enough(void *memory)
 {
 	if (!memory) {
-		(void)fputs("pontlevis: out of memory\n", stderr);
+		(void)fprintf(stderr, "pontlevis: %s\n", _("out of memory"));
 		exit(EXIT_FAILURE);
 	}
 	return memory;
 }
 
-/* Places on the terminal: characters, not bytes. (Those of double width do not occur in names.) */
-static size_t width_of(const char *text)
+/* Characters, not bytes. (Those of double width do not occur in names.) */
+size_t text_width(const char *text)
 {
 	size_t width = 0;
 
@@ -42,6 +50,13 @@ static size_t width_of(const char *text)
 		if (((unsigned char)*text & 0xc0) != 0x80)
 			width++;
 	return width;
+}
+
+void text_label(FILE *out, const char *label, int width)
+{
+	int gap = width - (int)text_width(_(label));
+
+	(void)fprintf(out, "%s%*s", _(label), gap > 0 ? gap : 1, "");
 }
 
 /* Whether the byte at text begins a control character: C0, DEL, or C1 (two bytes in UTF-8). *length: its bytes. */
@@ -139,7 +154,7 @@ static void write_value(FILE *out, const json_t *value, int depth)
 		write_object(out, value, depth);
 		break;
 	default:
-		(void)fputs(json_is_true(value) ? "yes" : "no", out);
+		(void)fputs(json_is_true(value) ? _("yes") : _("no"), out);
 		break;
 	}
 }
@@ -163,7 +178,13 @@ struct table *table_new(void)
 void table_column(struct table *table, const char *heading)
 {
 	table->columns = enough(reallocarray(table->columns, table->column_count + 1, sizeof(*table->columns)));
-	table->columns[table->column_count++] = (struct column){.heading = heading, .width = width_of(heading)};
+	table->columns[table->column_count++] = (struct column){.heading = heading, .width = text_width(heading)};
+}
+
+void table_columns(struct table *table, const char *const *headings, size_t count)
+{
+	for (size_t i = 0; i < count; i++)
+		table_column(table, headings[i][0] ? _(headings[i]) : "");
 }
 
 enum kind { NOTHING, NUMBER, TEXT };
@@ -172,13 +193,13 @@ enum kind { NOTHING, NUMBER, TEXT };
 static void add_cell(struct table *table, char *text, enum kind kind)
 {
 	struct column *column = &table->columns[table->cell_count % table->column_count];
-	size_t width = width_of(text);
+	size_t width = text_width(text);
 
 	if (table->cell_count == table->cell_capacity) {
 		table->cell_capacity = table->cell_capacity ? 2 * table->cell_capacity : 64;
 		table->cells = enough(reallocarray(table->cells, table->cell_capacity, sizeof(*table->cells)));
 	}
-	table->cells[table->cell_count++] = text;
+	table->cells[table->cell_count++] = (struct cell){.text = text};
 	if (width > column->width)
 		column->width = width;
 	column->has_number |= kind == NUMBER;
@@ -231,6 +252,11 @@ void table_duration(struct table *table, const json_t *milliseconds)
 	add_cell(table, enough(length < 0 ? NULL : text), NUMBER);
 }
 
+void table_alarm(struct table *table)
+{
+	table->cells[table->cell_count - 1].paint = PAINT_ALARM;
+}
+
 size_t table_rows(const struct table *table)
 {
 	return table->column_count ? table->cell_count / table->column_count : 0;
@@ -241,40 +267,40 @@ static bool is_right_aligned(const struct table *table, size_t column)
 	return table->columns[column].has_number && !table->columns[column].has_text;
 }
 
-static void print_row(const struct table *table, FILE *out, int indent, const char *const *texts)
+static void print_row(const struct table *table, FILE *out, int indent, const struct cell *cells)
 {
 	(void)fprintf(out, "%*s", indent, "");
 	for (size_t i = 0; i < table->column_count; i++) {
-		int pad = (int)(table->columns[i].width - width_of(texts[i]));
+		const struct cell *cell = &cells[i];
+		int pad = (int)(table->columns[i].width - text_width(cell->text));
+		const char *begin = cell->paint ? paint(out, cell->paint) : "";
+		const char *end = cell->paint ? paint(out, PAINT_PLAIN) : "";
 		bool last = i + 1 == table->column_count;
 
 		if (is_right_aligned(table, i))
-			(void)fprintf(out, "%*s%s%*s", pad, "", texts[i], last ? 0 : GAP, "");
+			(void)fprintf(out, "%*s%s%s%s%*s", pad, "", begin, cell->text, end, last ? 0 : GAP, "");
 		else
-			(void)fprintf(out, "%s%*s", texts[i], last ? 0 : pad + GAP, "");
+			(void)fprintf(out, "%s%s%s%*s", begin, cell->text, end, last ? 0 : pad + GAP, "");
 	}
 	(void)fputc('\n', out);
 }
 
 void table_print(const struct table *table, FILE *out, int indent)
 {
-	const char **texts = enough(calloc(table->column_count + 1, sizeof(*texts)));
+	struct cell *headings = enough(calloc(table->column_count + 1, sizeof(*headings)));
 
 	for (size_t i = 0; i < table->column_count; i++)
-		texts[i] = table->columns[i].heading;
-	print_row(table, out, indent, texts);
-	for (size_t row = 0; row < table_rows(table); row++) {
-		for (size_t i = 0; i < table->column_count; i++)
-			texts[i] = table->cells[row * table->column_count + i];
-		print_row(table, out, indent, texts);
-	}
-	free(texts);
+		headings[i].text = (char *)(uintptr_t)table->columns[i].heading; /* only to be printed */
+	print_row(table, out, indent, headings);
+	free(headings);
+	for (size_t row = 0; row < table_rows(table); row++)
+		print_row(table, out, indent, &table->cells[row * table->column_count]);
 }
 
 void table_free(struct table *table)
 {
 	for (size_t i = 0; i < table->cell_count; i++)
-		free(table->cells[i]);
+		free(table->cells[i].text);
 	free(table->cells);
 	free(table->columns);
 	free(table);

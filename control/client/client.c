@@ -2,6 +2,7 @@
 #include "pontlevis/client.h"
 
 #include <errno.h>
+#include <libintl.h>
 #include <poll.h>
 #include <stdarg.h>
 #include <stdbool.h>
@@ -29,14 +30,14 @@ struct pontlevis {
 	size_t capacity;
 };
 
-__attribute__((format(printf, 3, 4))) static int error_set(
+__attribute__((format(printf, 3, 4))) static int set_error(
 	struct pontlevis_error *error, int code, const char *format, ...)
 {
 	va_list arguments;
 
 	error->code = code;
 	va_start(arguments, format);
-	(void)vsnprintf(error->text, sizeof(error->text), format, arguments);
+	(void)vsnprintf(error->text, sizeof(error->text), dgettext("pontlevis", format), arguments);
 	va_end(arguments);
 	return -1;
 }
@@ -56,7 +57,7 @@ static void set_deadline(struct pontlevis *connection, int timeout_ms)
 
 static int time_is_up(const struct pontlevis *connection, struct pontlevis_error *error)
 {
-	return error_set(error, ETIMEDOUT, "%s: no answer in time", connection->path);
+	return set_error(error, ETIMEDOUT, "%s: no answer in time", connection->path);
 }
 
 /* Waits until the socket is ready for the events, or until the deadline. */
@@ -70,7 +71,7 @@ static int wait_for(const struct pontlevis *connection, short events, struct pon
 		if (ready > 0)
 			return 0;
 		if (ready < 0 && errno != EINTR)
-			return error_set(error, errno, "%s: %s", connection->path, strerror(errno));
+			return set_error(error, errno, "%s: %s", connection->path, strerror(errno));
 		if (left <= 0)
 			return time_is_up(connection, error);
 	}
@@ -81,16 +82,18 @@ static int dial(struct pontlevis *connection, struct pontlevis_error *error)
 	struct sockaddr_un address = {.sun_family = AF_UNIX};
 
 	if (strlen(connection->path) >= sizeof(address.sun_path))
-		return error_set(error, ENAMETOOLONG, "%s: longer than a socket's name may be (%zu bytes)",
+		return set_error(error, ENAMETOOLONG, "%s: longer than a socket's name may be (%zu bytes)",
 			connection->path, sizeof(address.sun_path) - 1);
 	(void)snprintf(address.sun_path, sizeof(address.sun_path), "%s", connection->path);
 	connection->fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (connection->fd < 0)
-		return error_set(error, errno, "cannot make a socket: %s", strerror(errno));
+		return set_error(error, errno, "cannot make a socket: %s", strerror(errno));
 	while (connect(connection->fd, (const struct sockaddr *)&address, sizeof(address)) < 0) {
+		if (errno == ENOENT || errno == ECONNREFUSED)
+			return set_error(error, errno, "%s: %s (is pontlevis-control running?)", connection->path,
+				strerror(errno));
 		if (errno != EAGAIN && errno != EINTR)
-			return error_set(error, errno, "%s: %s%s", connection->path, strerror(errno),
-				errno == ENOENT || errno == ECONNREFUSED ? " (is pontlevis-control running?)" : "");
+			return set_error(error, errno, "%s: %s", connection->path, strerror(errno));
 		/* Its queue of clients is full. A Unix socket cannot be polled for that. */
 		if (now_ms() >= connection->deadline_ms)
 			return time_is_up(connection, error);
@@ -114,7 +117,7 @@ static int send_all(struct pontlevis *connection, const char *text, size_t lengt
 			if (wait_for(connection, POLLOUT, error) < 0)
 				return -1;
 		} else if (errno != EINTR) {
-			return error_set(error, errno, "%s: %s", connection->path, strerror(errno));
+			return set_error(error, errno, "%s: %s", connection->path, strerror(errno));
 		}
 	}
 	return 0;
@@ -128,11 +131,11 @@ static int grow(struct pontlevis *connection, struct pontlevis_error *error)
 	if (connection->capacity - connection->length >= READ_AT_ONCE)
 		return 0;
 	if (connection->length > PONTLEVIS_MESSAGE_MAX)
-		return error_set(
+		return set_error(
 			error, EMSGSIZE, "%s: answer is longer than %d bytes", connection->path, PONTLEVIS_MESSAGE_MAX);
 	buffer = realloc(connection->buffer, capacity);
 	if (!buffer)
-		return error_set(error, ENOMEM, "out of memory for the answer");
+		return set_error(error, ENOMEM, "out of memory for the answer");
 	connection->buffer = buffer;
 	connection->capacity = capacity;
 	return 0;
@@ -160,10 +163,10 @@ static int read_line(struct pontlevis *connection, size_t *line_length, struct p
 		if (received > 0)
 			connection->length += (size_t)received;
 		else if (received == 0)
-			return error_set(
+			return set_error(
 				error, ECONNRESET, "%s: connection closed without an answer", connection->path);
 		else if (errno != EAGAIN && errno != EINTR)
-			return error_set(error, errno, "%s: %s", connection->path, strerror(errno));
+			return set_error(error, errno, "%s: %s", connection->path, strerror(errno));
 	}
 }
 
@@ -195,7 +198,7 @@ static json_t *read_message(struct pontlevis *connection, struct pontlevis_error
 	connection->length -= length + 1;
 	memmove(connection->buffer, connection->buffer + length + 1, connection->length);
 	if (!message)
-		error_set(error, EPROTO, "%s: answer is not JSON: %s", connection->path, place.text);
+		set_error(error, EPROTO, "%s: answer is not JSON: %s", connection->path, place.text);
 	return message;
 }
 
@@ -210,7 +213,7 @@ static enum pontlevis_outcome read_answer(struct pontlevis *connection, json_t *
 		if (!is_ours(connection, message)) {
 			if (is_notification(message) && json_array_append(connection->early, message) != 0) {
 				json_decref(message);
-				(void)error_set(
+				(void)set_error(
 					error, ENOMEM, "%s: out of memory for a notification", connection->path);
 				return PONTLEVIS_LOST;
 			}
@@ -225,7 +228,7 @@ static enum pontlevis_outcome read_answer(struct pontlevis *connection, json_t *
 			return PONTLEVIS_REFUSED;
 		if (result)
 			return PONTLEVIS_ANSWERED;
-		error_set(error, EPROTO, "%s: answer has neither result nor error", connection->path);
+		set_error(error, EPROTO, "%s: answer has neither result nor error", connection->path);
 		return PONTLEVIS_LOST;
 	}
 }
@@ -254,7 +257,7 @@ EXPORTED struct pontlevis *pontlevis_connect(const char *path, int timeout_ms, s
 		connection->early = json_array();
 	}
 	if (!connection || !connection->path || !connection->early) {
-		(void)error_set(error, ENOMEM, "out of memory for a connection");
+		(void)set_error(error, ENOMEM, "out of memory for a connection");
 		pontlevis_close(connection);
 		return NULL;
 	}
@@ -286,7 +289,7 @@ EXPORTED enum pontlevis_outcome pontlevis_call(struct pontlevis *connection, con
 	*answer = NULL;
 	set_deadline(connection, timeout_ms);
 	if (!line)
-		error_set(error, ENOMEM, "%s: the request cannot be written: not UTF-8, or out of memory",
+		set_error(error, ENOMEM, "%s: the request cannot be written: not UTF-8, or out of memory",
 			connection->path);
 	else if (send_all(connection, line, strlen(line), error) == 0)
 		outcome = read_answer(connection, answer, error);

@@ -37,7 +37,11 @@ struct pontlevis; /* one connection; owned by the caller from pontlevis_connect(
 /* What went wrong between this process and the control process. Set whenever a function says that it failed. */
 struct pontlevis_error {
 	int code; /* errno value: ENOENT, ECONNREFUSED, ETIMEDOUT, ECONNRESET, EPROTO, EMSGSIZE, ENOMEM, ... */
-	char text[PONTLEVIS_ERROR_SIZE]; /* one line for people, without newline; begins with the path of the socket */
+	/*
+	 * One line for people, without newline; begins with the path of the socket. In the language of the caller's
+	 * locale (LC_MESSAGES) if there is a catalogue; English otherwise.
+	 */
+	char text[PONTLEVIS_ERROR_SIZE];
 };
 
 enum pontlevis_outcome {

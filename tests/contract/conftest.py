@@ -11,6 +11,7 @@ import pytest
 from process import Site
 
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+os.environ.update(LC_ALL="C.UTF-8", LANGUAGE="")  # messages are compared
 sys.path[:0] = [os.path.join(TREE, "perf"), os.path.join(TREE, "tests")]  # threesites: namespaces; memory
 
 

@@ -73,7 +73,7 @@ Test(report_fence, of_an_address_begins_with_the_answer)
 		"jurisdiction      US\n"
 		"\n"
 		"Sources, in the order of their precedence:\n"
-		"  a.csv line 17: 198.51.100.0 - 198.51.100.255, asn 64500; operator Example Inc; of 2026-06-17 from "
+		"  a.csv line 17: 198.51.100.0 - 198.51.100.255, AS 64500; operator Example Inc; of 2026-06-17 from "
 		"here\n"
 		"  o.csv line 3: jurisdiction US;\n",
 		"%s", text);

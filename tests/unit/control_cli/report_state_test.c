@@ -30,14 +30,14 @@ Test(report_state, of_peers_shows_session_next_hop_and_fence)
 		" 'mac': null, 'mtu': null}, 'adjacency': null, 'fence': {'allowed': false, 'text': 'US law reaches "
 		"it'}}"
 		"]}",
+		"! peer par9: blocked by the fence: US law reaches it\n"
+		"! peer par9: session is down, last error: connection refused\n"
 		"PEER  ENDPOINT     SESSION   AGE  TENANTS  NEXT HOP     VIA        MAC                PORT   MTU  "
 		"FENCE\n"
 		"par2  192.0.2.2    up       5.2s        2  resolved     192.0.2.2  02:00:00:00:00:02  wan0  1500  "
 		"allowed\n"
 		"par9  203.0.113.9  down        -        0  unreachable  -          -                  -        -  "
-		"DENIED\n"
-		"par9: blocked by the fence: US law reaches it\n"
-		"par9: last error: connection refused\n");
+		"DENIED\n");
 }
 
 Test(report_state, of_tenants_shows_circuits_and_sites)
@@ -62,7 +62,8 @@ Test(report_state, of_the_appliance_begins_with_what_is_wrong)
 		"'in_force':"
 		" true, 'problem': null, 'ports': [{'number': 0, 'name': 'lan0', 'role': 'access', 'mac': 'M', 'mtu': "
 		"9000,"
-		" 'queues': 1, 'ifindex': 3, 'bifurcated': true}]}, 'peers': [], 'tenants': 2,"
+		" 'queues': 1, 'ifindex': 3, 'bifurcated': true}]}, 'tenants': 2,"
+		" 'peers': [{'name': 'par2', 'session': 'up', 'last_error': 'reset'}],"
 		" 'fence': {'policy_revision': 5, 'bundle': {'version': 7}, 'prefixes': {'ipv4': 4, 'ipv6': 6}, "
 		"'denied_peers':"
 		" ['par9']},"
@@ -72,16 +73,19 @@ Test(report_state, of_the_appliance_begins_with_what_is_wrong)
 		"! configuration not in force: gone (at /fence/dataset)\n"
 		"! state on disk: torn\n"
 		"! on trial: `config confirm` within 5 s keeps it\n"
-		"! fence: peer par9 is blocked\n"
+		"! peer par2: last error: reset\n"
 		"site        par1 (192.0.2.1)\n"
 		"public key  K\n"
-		"revision    3, not in force\n"
+		"revision    3, NOT in force\n"
 		"dataplane   connected, version 1, pid 9, 1 worker, in force, takes keys by hand\n"
 		"fence       policy 5, 4 IPv4 and 6 IPv6 prefixes, bundle version 7\n"
 		"tenants     2\n"
 		"\n"
 		"PORT  NAME  ROLE    MAC   MTU  QUEUES  IFINDEX  BIFURCATED\n"
-		"   0  lan0  access  M    9000       1        3  yes\n";
+		"   0  lan0  access  M    9000       1        3  yes\n"
+		"\n"
+		"PEER  ENDPOINT  SESSION  AGE  TENANTS  NEXT HOP  VIA  MAC  PORT  MTU  FENCE\n"
+		"par2  -         up       -    -        -         -    -    -     -    -\n";
 
 	cr_expect_str_eq(text, expected, "%s", text);
 	free(text);

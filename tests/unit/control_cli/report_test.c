@@ -59,11 +59,11 @@ Test(report, of_history_marks_the_current_revision)
 		" 'reason': 'rollback', 'from': 2}, {'revision': 4, 'current': false, 'damage': 'torn'},"
 		" {'revision': 3, 'time': 'T1', 'who': null, 'reason': 'commit', 'from': null, 'current': false}],"
 		" 'confirm': {'revision': 12, 'previous': 2, 'timeout_s': 60, 'remaining_ms': 50001}}",
+		"revision 12 is on trial: without `config confirm` revision 2 is put in force again in 51 s\n"
 		"REVISION  TIME  USER  PID  REASON         \n"
 		"      12  T2    root    5  rollback to 2  current\n"
 		"       4  -     -       -  torn           \n"
-		"       3  T1    -       -  commit         \n"
-		"revision 12 is on trial: without `config confirm` revision 2 is put in force again in 51 s\n");
+		"       3  T1    -       -  commit         \n");
 }
 
 Test(report, of_a_commit_says_what_is_in_force)

@@ -1,0 +1,171 @@
+# SPDX-License-Identifier: BSD-3-Clause
+"""The command line on a terminal and off it: --watch, colours, what is wrong first."""
+import contextlib
+import fcntl
+import json
+import os
+import pty
+import re
+import select
+import signal
+import struct
+import subprocess
+import termios
+import time
+
+import pytest
+
+RED, PLAIN = "\033[1;31m", "\033[0m"
+
+
+class Terminal:
+    """A program on a terminal of a size."""
+
+    def __init__(self, *words, lines=24, columns=200, **environment):
+        self.master, slave = pty.openpty()
+        fcntl.ioctl(slave, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        env = {name: value for name, value in os.environ.items() if name != "NO_COLOR"}
+        # As a terminal's shell does it: so that the terminal's ^C reaches the program.
+        self.process = subprocess.Popen(words, stdin=slave, stdout=slave, stderr=slave, start_new_session=True,
+                                        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+                                        env={**env, "TERM": "xterm", **environment})
+        os.close(slave)
+        self.text = ""
+
+    def until(self, condition, what, patience=20):
+        end = time.monotonic() + patience
+        while not condition(self.text):
+            assert time.monotonic() < end, f"never: {what}\n{self.text!r}"
+            if select.select([self.master], [], [], 0.2)[0]:
+                with contextlib.suppress(OSError):  # EIO: it has ended
+                    self.text += os.read(self.master, 65536).decode(errors="replace")
+        return self.text
+
+    def end(self):
+        """Reads to the end; the exit status."""
+        with contextlib.suppress(OSError):
+            while part := os.read(self.master, 65536):
+                self.text += part.decode(errors="replace")
+        status = self.process.wait(20)
+        os.close(self.master)
+        return status
+
+    def interrupt(self):
+        os.write(self.master, b"\x03")
+        return self.end()
+
+
+@pytest.fixture
+def started(site):
+    site.start()
+    site.call("config.commit", config=site.document())
+    yield site
+
+
+def cli(site):
+    return [f"{site.build}/control/cli/pontlevis", "-s", site.path]
+
+
+def test_watch_redraws_on_a_terminal_and_ends_by_ctrl_c(started):
+    terminal = Terminal(*cli(started), "state", "--watch", "1")
+    text = terminal.until(lambda text: text.count("\033[H") >= 3, "three reports")
+    assert text.count("\033[J") >= 2 and "every 1 s: pontlevis state" in text
+    assert f"{RED}! dataplane: not connected{PLAIN}" in text
+    # What is wrong comes before anything else of the report.
+    report = text.split("\033[H")[1]
+    assert report.index("! dataplane") < report.index("par1 (")
+    assert terminal.interrupt() == 0
+
+
+def test_watch_is_cut_to_the_window(started):
+    terminal = Terminal(*cli(started), "state", "--watch", lines=6, columns=30)
+    text = terminal.until(lambda text: "\033[J..." in text, "what is cut is counted")
+    shown = re.sub(r"\033\[[0-9;]*m", "", text.split("\033[H")[1].split("\033[J")[0])
+    rows = shown.replace("\033[K", "").split("\r\n")
+    assert len(rows) == 6 and rows[5] == "" and max(map(len, rows)) == 30, rows
+    assert terminal.interrupt() == 0
+
+
+def test_watch_waits_for_a_control_process_that_restarts(started):
+    terminal = Terminal(*cli(started), "state", "-w1")
+    terminal.until(lambda text: "par1 (" in text, "a report")
+    started.process.kill()
+    started.process.wait()
+    terminal.until(lambda text: f"{RED}! {started.path}: " in text, "that it is gone")
+    seen = len(terminal.text)
+    started.start()
+    terminal.until(lambda text: "par1 (" in text[seen:], "a report of the new process")
+    assert terminal.interrupt() == 0
+
+
+def test_watch_of_nobody_ends_at_once(site):
+    terminal = Terminal(*cli(site), "state", "--watch")
+    assert terminal.end() == 3 and "is pontlevis-control running?" in terminal.text
+
+
+def test_watch_that_is_refused_says_so(started):
+    done = subprocess.run([*cli(started), "stats", "--watch"], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1 and "stats.get refused (-32004)" in done.stderr, done
+
+
+def watched(started, *words, reports, marker):
+    """What so many reports into a pipe are, ended by SIGINT; and the exit status."""
+    with subprocess.Popen([*cli(started), *words], stdout=subprocess.PIPE, text=True) as process:
+        lines = []
+        while sum(marker in line for line in lines) < reports:
+            line = process.stdout.readline()
+            assert line, lines
+            lines.append(line)
+        process.send_signal(signal.SIGINT)
+        rest = process.stdout.read()
+        return "".join(lines) + rest, process.wait(20)
+
+
+def test_watch_appends_where_there_is_no_terminal(started):
+    text, status = watched(started, "state", "--watch=1", reports=2, marker="every 1 s")
+    assert status == 0 and "\033" not in text
+    assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ, every 1 s: pontlevis state\n\n! dataplane: not connected\n", text), text
+
+
+def test_watch_as_json_is_a_line_each(started):
+    text, status = watched(started, "state", "--json", "--watch", "1", reports=2, marker="revision")
+    assert status == 0 and [json.loads(line)["revision"] for line in text.splitlines()][:2] == [1, 1]
+
+
+@pytest.mark.parametrize("words", (("config", "commit", "x", "--watch"), ("version", "-w"), ("state", "--watch=0"),
+                                   ("state", "--watch", "1x"), ("state", "--color", "red")), ids=str)
+def test_watch_and_colours_refuse_what_they_are_not_for(started, words):
+    done = subprocess.run([*cli(started), *words], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 2 and done.stderr and not done.stdout
+
+
+def shown(started, *words, **environment):
+    terminal = Terminal(*cli(started), *words, **environment)
+    assert terminal.end() == 0
+    return terminal.text
+
+
+def test_colours_are_for_terminals(started):
+    assert RED in shown(started, "state")
+    assert "\033" not in shown(started, "state", NO_COLOR="1")
+    assert RED in shown(started, "state", NO_COLOR="")
+    assert "\033" not in shown(started, "state", TERM="dumb")
+    assert "\033" not in shown(started, "state", "--color=never")
+    assert RED in shown(started, "state", "--color=always", NO_COLOR="1")
+    for words, coloured in ((("state",), False), (("state", "--color", "always"), True), (("state", "-j"), False)):
+        done = subprocess.run([*cli(started), *words], capture_output=True, text=True, timeout=30, check=True)
+        assert (RED in done.stdout) == coloured, words
+    done = subprocess.run([*cli(started), "--color=always", "config", "get", "-r", "99"], capture_output=True, text=True,
+                          timeout=30, check=False)
+    assert done.returncode == 1 and done.stderr.startswith(f"pontlevis: {RED}")
+
+
+@pytest.mark.parametrize("words, completed", (
+    ("state --w", ["--watch"]), ("config history --", ["--watch", "--socket", "--json", "--timeout", "--color", "--help", "--version"]),
+    ("version --w", []), ("--color ", ["auto", "always", "never"]), ("-c never config comm", ["commit"]),
+    ("--color always state --j", ["--json"])))
+def test_completion_knows_them(build, words, completed):
+    script = (f"source {build}/docs/pontlevis; read -ra COMP_WORDS <<< 'pontlevis {words}|'; COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1));"
+              "COMP_WORDS[COMP_CWORD]=${COMP_WORDS[COMP_CWORD]%|}; _pontlevis; printf '%s\\n' \"${COMPREPLY[@]}\"")
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, timeout=30, check=True)
+    assert done.stdout.split() == completed, done
