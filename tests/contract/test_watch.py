@@ -132,6 +132,20 @@ def test_watch_as_json_is_a_line_each(started):
     assert status == 0 and [json.loads(line)["revision"] for line in text.splitlines()][:2] == [1, 1]
 
 
+def test_watch_off_a_terminal_waits_too_and_says_so_once(started):
+    with subprocess.Popen([*cli(started), "state", "--json", "-w1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                          text=True) as process:
+        assert json.loads(process.stdout.readline())["revision"] == 1
+        started.process.kill()
+        started.process.wait()
+        assert started.path in process.stderr.readline()
+        time.sleep(2.5)  # it has tried again
+        started.start()
+        assert json.loads(process.stdout.readline())["revision"] == 1
+        process.send_signal(signal.SIGINT)
+        assert process.wait(20) == 0 and process.stderr.read() == ""
+
+
 @pytest.mark.parametrize("words", (("config", "commit", "x", "--watch"), ("version", "-w"), ("state", "--watch=0"),
                                    ("state", "--watch", "1x"), ("state", "--color", "red")), ids=str)
 def test_watch_and_colours_refuse_what_they_are_not_for(started, words):
