@@ -112,6 +112,8 @@ def test_what_the_journal_lost_is_said(site):
     assert found[0] == {"jsonrpc": "2.0", "method": "events.gap", "params": {"first": 3, "last": first - 1}}
     assert [event["sequence"] for event in events_of(found)] == list(range(first, answer["last"] + 1))
     assert [one["method"] for one in found].count("events.gap") == 1
+    answer, found = replay(site)
+    assert answer["next"] == answer["first"] and found[0]["params"]["sequence"] == answer["first"], "0 is the oldest there is"
 
 
 def test_slow_reader_gets_a_gap_and_bothers_nobody(site):
