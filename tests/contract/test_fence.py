@@ -86,7 +86,7 @@ def test_a_lock_that_is_not_confirmed_ends_and_one_that_is_stays(committed):
 
 
 def test_a_lock_that_waits_for_its_confirmation_waits_over_a_restart(committed):
-    committed.call("fence.lock", confirm_timeout=5)
+    committed.call("fence.lock", confirm_timeout=6)  # a start takes its time
     committed.stop(signal.SIGKILL)
     committed.start()
     assert committed.call("fence.status")["lock"]["confirm_by"]
