@@ -2,11 +2,10 @@
 #include "dataplane/options.h"
 
 #include <argp.h>
-#include <errno.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/command_line.h"
 #include "dataplane/version.h"
 
 const char *argp_program_version = "pontlevis-dataplane " PONT_VERSION;
@@ -45,18 +44,6 @@ static const struct argp_option option_table[] = {
 	{"print-path", KEY_PATH, NULL, 0, "Print the order of the stages and exit", 0},
 	{0},
 };
-
-static uint32_t number(struct argp_state *state, const char *name, const char *text, uint32_t low, uint32_t high)
-{
-	char *end;
-	unsigned long value;
-
-	errno = 0;
-	value = strtoul(text, &end, 10);
-	if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || value < low || value > high)
-		argp_error(state, "--%s '%s' is not a number from %u to %u", name, text, low, high);
-	return (uint32_t)value;
-}
 
 static void add_port(struct argp_state *state, struct options *options, const char *argument)
 {
@@ -109,7 +96,7 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		add_twin(state, options, argument);
 		return 0;
 	case KEY_WORKERS:
-		options->workers = number(state, "workers", argument, 1, PONT_WORKERS_MAX);
+		options->workers = (uint32_t)command_line_number(state, "workers", argument, 1, PONT_WORKERS_MAX);
 		return 0;
 	case KEY_IDLE:
 		if (strcmp(argument, "poll") == 0)
@@ -120,28 +107,24 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 			argp_error(state, "--idle '%s' is neither poll nor backoff", argument);
 		return 0;
 	case KEY_FRAME:
-		options->frame_max = number(state, "max-frame", argument, 64, PONT_FRAME_MAX);
+		options->frame_max = (uint32_t)command_line_number(state, "max-frame", argument, 64, PONT_FRAME_MAX);
 		return 0;
 	case KEY_MACS:
-		options->macs = number(state, "macs", argument, 16, PONT_MACS_MAX);
+		options->macs = (uint32_t)command_line_number(state, "macs", argument, 16, PONT_MACS_MAX);
 		return 0;
 	case KEY_SAS:
-		options->sas = number(state, "sas", argument, 64, 1 << PONT_SPI_INDEX_BITS);
+		options->sas = (uint32_t)command_line_number(state, "sas", argument, 64, 1 << PONT_SPI_INDEX_BITS);
 		if ((options->sas & (options->sas - 1)) != 0)
 			argp_error(state, "--sas '%s' is not a power of two", argument);
 		return 0;
 	case KEY_BUFFERS:
-		options->buffers = number(state, "buffers", argument, 1024, 1 << 20);
+		options->buffers = (uint32_t)command_line_number(state, "buffers", argument, 1024, 1 << 20);
 		return 0;
 	case KEY_PATH:
 		options->print_path = true;
 		return 0;
 	case ARGP_KEY_ARG:
-		if (state->next < 2 || strcmp(state->argv[state->next - 2], "--") != 0)
-			argp_error(state, "unexpected argument '%s'; EAL's arguments stand behind \"--\"", argument);
-		options->eal_argc = state->argc - state->next + 2;
-		options->eal_argv = state->argv + state->next - 2;
-		state->next = state->argc;
+		command_line_take_eal(state, argument, &options->eal_argc, &options->eal_argv);
 		return 0;
 	case ARGP_KEY_END:
 		if (!options->print_path && options->port_count == 0)

@@ -4,7 +4,6 @@
  * perf/METHOD.md says what the figures mean.
  */
 #include <argp.h>
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include <rte_eal.h>
 #include <rte_lcore.h>
 
+#include "dataplane/command_line.h"
 #include "perf/cycles/measure.h"
 
 enum { REPETITIONS_MAX = 101, FRAMES_MAX = 16 };
@@ -64,16 +64,6 @@ static const struct argp_option option_table[] = {
 	{0},
 };
 
-static unsigned int number(struct argp_state *state, const char *text, unsigned int low, unsigned int high)
-{
-	char *end;
-	unsigned long value = strtoul(text, &end, 10);
-
-	if (end == text || *end != '\0' || text[0] == '-' || value < low || value > high)
-		argp_error(state, "'%s' is not a number from %u to %u", text, low, high);
-	return (unsigned int)value;
-}
-
 static void parse_frames(struct argp_state *state, struct options *options, char *list)
 {
 	options->frames = 0;
@@ -81,7 +71,8 @@ static void parse_frames(struct argp_state *state, struct options *options, char
 		if (options->frames == FRAMES_MAX)
 			argp_error(state, "more than %d frame sizes", FRAMES_MAX);
 		options->frame[options->frames++] =
-			strcmp(word, "imix") == 0 ? FRAME_IMIX : (uint16_t)number(state, word, 60, 9000);
+			strcmp(word, "imix") == 0 ? FRAME_IMIX
+						  : (uint16_t)command_line_number(state, "frames", word, 60, 9000);
 	}
 }
 
@@ -100,28 +91,31 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 			argp_error(state, "direction '%s' is not outbound, inbound or both", argument);
 		return 0;
 	case KEY_TENANTS:
-		options->rig.tenants = number(state, argument, 1, PONT_TENANTS_MAX);
+		options->rig.tenants =
+			(unsigned int)command_line_number(state, "tenants", argument, 1, PONT_TENANTS_MAX);
 		return 0;
 	case KEY_PEERS:
-		options->rig.peers = number(state, argument, 1, PONT_PEERS_MAX);
+		options->rig.peers = (unsigned int)command_line_number(state, "peers", argument, 1, PONT_PEERS_MAX);
 		return 0;
 	case KEY_MACS:
-		options->rig.macs = number(state, argument, 1, 65536);
+		options->rig.macs = (unsigned int)command_line_number(state, "macs", argument, 1, 65536);
 		return 0;
 	case KEY_PREFIXES:
-		options->rig.prefixes = number(state, argument, 1, 10000000);
+		options->rig.prefixes = (unsigned int)command_line_number(state, "prefixes", argument, 1, 10000000);
 		return 0;
 	case KEY_WORKERS:
-		options->rig.workers = number(state, argument, 1, PONT_WORKERS_MAX);
+		options->rig.workers =
+			(unsigned int)command_line_number(state, "workers", argument, 1, PONT_WORKERS_MAX);
 		return 0;
 	case KEY_BUFFERS:
-		options->rig.buffers = number(state, argument, 64, 8192);
+		options->rig.buffers = (unsigned int)command_line_number(state, "buffers", argument, 64, 8192);
 		return 0;
 	case KEY_REPETITIONS:
-		options->repetitions = number(state, argument, 1, REPETITIONS_MAX);
+		options->repetitions =
+			(unsigned int)command_line_number(state, "repetitions", argument, 1, REPETITIONS_MAX);
 		return 0;
 	case KEY_PACKETS:
-		options->packets = number(state, argument, 64, 100000000);
+		options->packets = (unsigned int)command_line_number(state, "packets", argument, 64, 100000000);
 		return 0;
 	case KEY_TAGGED:
 		options->rig.tagged = true;

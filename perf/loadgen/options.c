@@ -2,12 +2,12 @@
 #include "perf/loadgen/options.h"
 
 #include <argp.h>
-#include <errno.h>
 #include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "dataplane/command_line.h"
 #include "dataplane/version.h"
 #include "perf/loadgen/frame.h"
 
@@ -214,19 +214,6 @@ double trial_mean_size(const struct trial *trial)
 	return sum / trial->sizes;
 }
 
-static unsigned long number(
-	struct argp_state *state, const char *name, const char *text, unsigned long low, unsigned long high)
-{
-	char *end;
-	unsigned long value;
-
-	errno = 0;
-	value = strtoul(text, &end, 10);
-	if (errno != 0 || end == text || *end != '\0' || text[0] == '-' || value < low || value > high)
-		argp_error(state, "--%s '%s' is not a number from %lu to %lu", name, text, low, high);
-	return value;
-}
-
 static double seconds(struct argp_state *state, const char *text)
 {
 	char *end;
@@ -322,16 +309,16 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		add_path(state, options, argument);
 		return 0;
 	case KEY_TENANTS:
-		options->tenants = (unsigned int)number(state, "tenants", argument, 1, 4094);
+		options->tenants = (unsigned int)command_line_number(state, "tenants", argument, 1, 4094);
 		return 0;
 	case KEY_VLAN:
-		options->vlan = (uint16_t)number(state, "vlan", argument, 1, 4094);
+		options->vlan = (uint16_t)command_line_number(state, "vlan", argument, 1, 4094);
 		return 0;
 	case KEY_HOSTS:
-		options->hosts = (unsigned int)number(state, "hosts", argument, 1, 65535);
+		options->hosts = (unsigned int)command_line_number(state, "hosts", argument, 1, 65535);
 		return 0;
 	case KEY_FLOWS:
-		options->flows = (unsigned int)number(state, "flows", argument, 1, 65536);
+		options->flows = (unsigned int)command_line_number(state, "flows", argument, 1, 65536);
 		return 0;
 	case KEY_IPV6:
 		options->ipv6 = true;
@@ -345,19 +332,19 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 			argp_error(state, "--rate %s", text);
 		return 0;
 	case KEY_BURST:
-		trial->burst = (unsigned int)number(state, "burst", argument, 1, BURST_MAX_FRAMES);
+		trial->burst = (unsigned int)command_line_number(state, "burst", argument, 1, BURST_MAX_FRAMES);
 		return 0;
 	case KEY_COUNT:
-		trial->count = number(state, "count", argument, 1, UINT64_C(1) << 48);
+		trial->count = command_line_number(state, "count", argument, 1, UINT64_C(1) << 48);
 		return 0;
 	case KEY_DURATION:
 		trial->duration_s = seconds(state, argument);
 		return 0;
 	case KEY_DRAIN:
-		trial->drain_ms = (unsigned int)number(state, "drain", argument, 1, 600000);
+		trial->drain_ms = (unsigned int)command_line_number(state, "drain", argument, 1, 600000);
 		return 0;
 	case KEY_INTERVAL:
-		trial->interval_ms = (unsigned int)number(state, "interval", argument, 0, 600000);
+		trial->interval_ms = (unsigned int)command_line_number(state, "interval", argument, 0, 600000);
 		return 0;
 	case KEY_NO_LEARN:
 		options->learn = false;
@@ -372,20 +359,16 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 		options->commands = true;
 		return 0;
 	case KEY_MAX_FRAME:
-		options->size_max = (uint16_t)number(state, "max-frame", argument, 64, FRAME_SIZE_MAX);
+		options->size_max = (uint16_t)command_line_number(state, "max-frame", argument, 64, FRAME_SIZE_MAX);
 		return 0;
 	case KEY_BUFFERS:
-		options->buffers = (uint32_t)number(state, "buffers", argument, 1024, 1 << 20);
+		options->buffers = (uint32_t)command_line_number(state, "buffers", argument, 1024, 1 << 20);
 		return 0;
 	case KEY_LINK_WAIT:
-		options->link_wait_s = (unsigned int)number(state, "link-wait", argument, 0, 3600);
+		options->link_wait_s = (unsigned int)command_line_number(state, "link-wait", argument, 0, 3600);
 		return 0;
 	case ARGP_KEY_ARG:
-		if (state->next < 2 || strcmp(state->argv[state->next - 2], "--") != 0)
-			argp_error(state, "unexpected argument '%s'; EAL's arguments stand behind \"--\"", argument);
-		options->eal_argc = state->argc - state->next + 2;
-		options->eal_argv = state->argv + state->next - 2;
-		state->next = state->argc;
+		command_line_take_eal(state, argument, &options->eal_argc, &options->eal_argv);
 		return 0;
 	case ARGP_KEY_END:
 		finish(state, options);
