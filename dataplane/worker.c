@@ -88,16 +88,17 @@ unsigned int worker_round(struct worker *worker)
 	for (const struct port *port = ports->port; port < ports->port + ports->count; port++) {
 		bool wan = port->role == PONT_PORT_WAN;
 
-		if (worker->number >= port->queues)
-			continue;
 		worker->in_port = port;
-		received = stage_rx(worker, port->ethdev, wan);
-		if (received != 0 && wan)
-			path_inbound(worker);
-		else if (received != 0)
-			path_outbound(worker);
-		found += received;
-		if (unlikely(port->twin != PORT_NO_TWIN) && worker->number == 0) {
+		if (worker->number < port->queues) {
+			received = stage_rx(worker, port->ethdev, wan);
+			if (received != 0 && wan)
+				path_inbound(worker);
+			else if (received != 0)
+				path_outbound(worker);
+			found += received;
+		}
+		/* A twin has a queue for every worker, and the kernel spreads what it sends over all of them. */
+		if (unlikely(port->twin != PORT_NO_TWIN)) {
 			received = stage_rx(worker, port->twin, false);
 			path_kernel(worker);
 			found += received;

@@ -156,10 +156,13 @@ static uint32_t data_room(bool af_xdp, uint32_t frame_max)
 	return af_xdp ? RTE_MIN(room, page) : room;
 }
 
-/* Some drivers keep every descriptor filled: that must leave buffers for packets under way. */
+/*
+ * Of one queue. Some drivers keep every descriptor filled, and that must leave buffers for packets under way: all
+ * queues of a port together take a quarter of its pool at most, and those of its twin another one.
+ */
 static uint16_t receive_descriptors(const struct port *port, const struct rte_eth_dev_info *info)
 {
-	unsigned int most = rte_align32prevpow2(port->pool->size / 4);
+	unsigned int most = rte_align32prevpow2(port->pool->size / 4 / port->queues);
 
 	return (uint16_t)RTE_MIN(RTE_MIN((unsigned int)RX_DESCRIPTORS, most), (unsigned int)info->rx_desc_lim.nb_max);
 }

@@ -105,13 +105,14 @@ def veth_devices(box, *names, mtu=9600):
     return {name: f"net_af_packet_{name},iface={name},blocksz=77824,framesz=9728,framecnt=512" for name in names}
 
 
-def words(build, path, roles, devices, arguments=(), eal=(), memory=HUGEPAGES_MIB):
+def words(build, path, roles, devices, arguments=(), eal=(), memory=HUGEPAGES_MIB, workers=1):
     """The command line of a dataplane. roles: {name: role}, devices: {name: device arguments}."""
     line = [f"{build}/dataplane/pontlevis-dataplane", "--link", path]
     for name, role in roles.items():
         line += ["--port", f"{name}:{role}:{devices[name]}"]
     processors = sorted(os.sched_getaffinity(0))
-    return line + [*arguments, "--", "--lcores", f"0@{processors[0]},1@{processors[-1]}", "--in-memory", "--no-pci",
+    lcores = [f"0@{processors[0]}", *(f"{lcore}@{processors[-1]}" for lcore in range(1, workers + 1))]
+    return line + [*arguments, "--", "--lcores", ",".join(lcores), "--in-memory", "--no-pci",
                    "--file-prefix", PREFIX + os.path.basename(os.path.dirname(path)), "-m", str(memory), *eal]
 
 
@@ -119,7 +120,7 @@ class Appliance:
     PORTS = {"wan0": "wan", "lan0": "access", "lan1": "access"}
 
     def __init__(self, build, directory, name="appliance", arguments=("--max-frame", "9018", "--buffers", "2048"),
-                 taps=False):
+                 taps=False, workers=1):
         self.box = PREFIX + name
         self.path = f"{directory}/link"
         self.log = f"{directory}/log"
@@ -133,7 +134,7 @@ class Appliance:
             devices = tap_devices(*self.PORTS) if taps else veth_devices(self.box, *self.PORTS)
             with open(self.log, "wb") as log:
                 self.process = namespace.popen(
-                    self.box, words(build, self.path, self.PORTS, devices, arguments), stdin=subprocess.DEVNULL,
+                    self.box, words(build, self.path, self.PORTS, devices, arguments, workers=workers), stdin=subprocess.DEVNULL,
                     stdout=log, stderr=log)
             self._wait()
             self.link = link.Link(self.path)

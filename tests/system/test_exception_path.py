@@ -64,6 +64,23 @@ def test_what_the_kernel_sends_passes_the_fence(appliance):
     assert appliance.wires["wan0"].silent()
 
 
+def test_what_the_kernel_sends_is_taken_whichever_queue_it_is_in(build, hugepages, tmp_path):
+    """With two workers the twin has two queues, over which the kernel spreads flows by their hash."""
+    two = Appliance(build, tmp_path, "two", arguments=("--buffers", "2048", "--twin", "wan0:kern0"), taps=True, workers=2)
+    try:
+        two.reset()
+        twin = Wire(two.box, "kern0")
+        packets = [bytes(Ether(dst="02:00:00:00:02:11", src=two.macs["wan0"]) / IP(src=VTEP[4], dst=PEERS[1][4]) /
+                         UDP(sport=1000 + flow, dport=2) / Raw(b"x" * 30)) for flow in range(32)]
+        before = two.counters(0)
+        twin.send(*packets)
+        assert two.settle(len(packets), 0, before) == {}
+        assert sorted(two.wires["wan0"].receive(len(packets))) == sorted(packets)
+        twin.close()
+    finally:
+        assert two.stop() == 0, two.output()
+
+
 def test_outer_fragments_of_the_overlay_are_not_opened(appliance):
     sa = appliance.inbound()
     inner = bytes(Ether(dst="02:00:00:00:00:01", src="02:00:00:00:00:02", type=0x88b5) / Raw(os.urandom(46)))
