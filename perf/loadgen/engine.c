@@ -103,16 +103,21 @@ static int open_port(struct engine *engine, unsigned int number)
 	if (port->pool == NULL)
 		return fail("port %s: no room for %u buffers: raise -m or the number of hugepages", name->name,
 			options->buffers);
-	receive = (uint16_t)RTE_MIN(RTE_MIN((uint32_t)DESCRIPTORS, rte_align32prevpow2(options->buffers / 4)),
+	receive = (uint16_t)RTE_MIN(
+		RTE_MIN((uint32_t)DESCRIPTORS, rte_align32prevpow2(options->buffers / 4 / options->queues)),
 		(uint32_t)info.rx_desc_lim.nb_max);
 	send = (uint16_t)RTE_MIN((uint32_t)DESCRIPTORS, (uint32_t)info.tx_desc_lim.nb_max);
-	result = rte_eth_dev_configure(port->ethdev, 1, 1, &conf);
-	if (result == 0)
-		result = rte_eth_rx_queue_setup(
-			port->ethdev, 0, receive, (unsigned int)rte_eth_dev_socket_id(port->ethdev), NULL, port->pool);
-	if (result == 0)
-		result = rte_eth_tx_queue_setup(
-			port->ethdev, 0, send, (unsigned int)rte_eth_dev_socket_id(port->ethdev), NULL);
+	if (options->queues > info.max_rx_queues || options->queues > info.max_tx_queues)
+		return fail("port %s: driver %s has %u receive and %u transmit queues here, not %u", name->name,
+			info.driver_name, info.max_rx_queues, info.max_tx_queues, options->queues);
+	result = rte_eth_dev_configure(port->ethdev, (uint16_t)options->queues, (uint16_t)options->queues, &conf);
+	for (uint16_t queue = 0; result == 0 && queue < options->queues; queue++) {
+		result = rte_eth_rx_queue_setup(port->ethdev, queue, receive,
+			(unsigned int)rte_eth_dev_socket_id(port->ethdev), NULL, port->pool);
+		if (result == 0)
+			result = rte_eth_tx_queue_setup(
+				port->ethdev, queue, send, (unsigned int)rte_eth_dev_socket_id(port->ethdev), NULL);
+	}
 	if (result == 0)
 		result = rte_eth_dev_start(port->ethdev);
 	if (result != 0)
@@ -364,6 +369,8 @@ static void reset(struct engine *engine, const struct trial *trial)
 	for (unsigned int i = 0; i < engine->streams; i++)
 		engine->stream[i].sent = 0;
 	memset(&engine->sender, 0, sizeof(engine->sender));
+	for (unsigned int lane = 0; lane < engine->options->paths * engine->options->queues; lane++)
+		engine->sender.stream[lane] = lane % engine->options->queues;
 	memset(&engine->receiver, 0, sizeof(engine->receiver));
 	memset(sent, 0, engine->intervals * sizeof(*sent));
 	memset(received, 0, engine->intervals * sizeof(*received));

@@ -46,9 +46,9 @@ struct sender {
 	uint64_t bytes;   /* of the frames sent, without FCS and tags */
 	uint64_t end_tsc; /* 0: still sending */
 	struct interval_sent *interval;
-	/* Whose turn it is. */
-	unsigned int path, size;
-	unsigned int stream[PATHS_MAX]; /* within the path */
+	/* Whose turn it is. A lane is one queue of one path: number path * queues + queue. */
+	unsigned int lane, size;
+	unsigned int stream[PATHS_MAX * QUEUES_MAX]; /* of each lane, within the path */
 } __rte_cache_aligned;
 
 /* What the receiving lcore knows. */

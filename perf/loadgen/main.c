@@ -123,15 +123,19 @@ static int read_number(
 
 static int read_member(struct trial *trial, const char *name, const json_t *value, char *text, size_t room)
 {
+	static const struct {
+		const char *name;
+		int (*read)(struct trial *trial, const char *word, char *text, size_t room);
+	} words[] = {{"rate", trial_read_rate}, {"size", trial_read_sizes}, {"direction", trial_read_direction}};
 	double number;
 
-	if (strcmp(name, "rate") == 0 || strcmp(name, "size") == 0) {
-		if (!json_is_string(value)) {
-			(void)snprintf(text, room, "%s: not a string", name);
-			return -1;
-		}
-		return strcmp(name, "rate") == 0 ? trial_read_rate(trial, json_string_value(value), text, room)
-						 : trial_read_sizes(trial, json_string_value(value), text, room);
+	for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+		if (strcmp(name, words[i].name) != 0)
+			continue;
+		if (json_is_string(value))
+			return words[i].read(trial, json_string_value(value), text, room);
+		(void)snprintf(text, room, "%s: not a string", name);
+		return -1;
 	}
 	if (strcmp(name, "duration") == 0)
 		return read_number(value, name, 0.001, 1e6, &trial->duration_s, text, room);

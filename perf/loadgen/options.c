@@ -35,6 +35,8 @@ enum key {
 	KEY_MAX_FRAME,
 	KEY_LINK_WAIT,
 	KEY_COMMANDS,
+	KEY_DIRECTION,
+	KEY_QUEUES,
 };
 
 static const struct argp_option option_table[] = {
@@ -49,6 +51,10 @@ static const struct argp_option option_table[] = {
 		"port, "
 		"from it to itself",
 		0},
+	{"direction", KEY_DIRECTION, "WAY", 0,
+		"there: only on paths to a port that is named later, or to itself; back: only on the others; both "
+		"(default)",
+		0},
 	{"tenants", KEY_TENANTS, "N", 0, "Tenants on every path (default 1)", 0},
 	{"vlan", KEY_VLAN, "ID", 0, "VLAN of the first tenant, the others follow (default: untagged, one tenant)", 0},
 	{"hosts", KEY_HOSTS, "N", 0, "Hosts, that is MAC and IP addresses, of a tenant at each port (default 1)", 0},
@@ -61,7 +67,8 @@ static const struct argp_option option_table[] = {
 		"FIRST-LAST/STEP, used in turns, or imix for 64x7,576x4,1500 mixed",
 		0},
 	{"rate", KEY_RATE, "RATE", 0,
-		"Over all paths: a number with pps, kpps, Mpps, bps, kbps, Mbps or Gbps (of frames without FCS), or "
+		"Over all paths with traffic: a number with pps, kpps, Mpps, bps, kbps, Mbps or Gbps (of frames "
+		"without FCS), or "
 		"max "
 		"(default 1kpps)",
 		0},
@@ -79,11 +86,16 @@ static const struct argp_option option_table[] = {
 	{"commands", KEY_COMMANDS, NULL, 0,
 		"Trials come from standard input, one JSON object a line with any of rate, size, burst, count, "
 		"duration, "
-		"drain, interval; each is answered by a line with its result",
+		"drain, interval, direction; each is answered by a line with its result",
 		0},
 	{NULL, 0, NULL, 0, "Ports:", 4},
 	{"max-frame", KEY_MAX_FRAME, "BYTES", 0, "Longest frame, 64 to 9018 (default 1518)", 0},
 	{"buffers", KEY_BUFFERS, "N", 0, "Packet buffers of each port, 1024 to 1048576 (default 8192)", 0},
+	{"queues", KEY_QUEUES, "N", 0,
+		"Queues of each port, 1 to 16, over which flows are spread, as for a device with a queue for each of N "
+		"workers "
+		"(default 1)",
+		0},
 	{"link-wait", KEY_LINK_WAIT, "SECONDS", 0, "Wait so long for every port's link (default 10)", 0},
 	{0},
 };
@@ -183,8 +195,34 @@ int trial_read_sizes(struct trial *trial, const char *word, char *text, size_t r
 	}
 }
 
+static const char *const directions[] = {
+	[DIRECTION_BOTH] = "both", [DIRECTION_THERE] = "there", [DIRECTION_BACK] = "back"};
+
+const char *trial_direction_name(enum direction direction)
+{
+	return directions[direction];
+}
+
+int trial_read_direction(struct trial *trial, const char *word, char *text, size_t room)
+{
+	for (size_t i = 0; i < sizeof(directions) / sizeof(directions[0]); i++)
+		if (strcmp(word, directions[i]) == 0) {
+			trial->direction = (enum direction)i;
+			return 0;
+		}
+	return refuse(text, room, word, "is no direction: there, back or both");
+}
+
 int trial_check(const struct trial *trial, const struct options *options, char *text, size_t room)
 {
+	bool some = false;
+
+	for (unsigned int p = 0; p < options->paths; p++)
+		some |= trial_has_path(trial, &options->path[p]);
+	if (!some) {
+		(void)snprintf(text, room, "direction %s: no path leads that way", directions[trial->direction]);
+		return -1;
+	}
 	for (unsigned int i = 0; i < trial->sizes; i++) {
 		if (trial->size[i] < frame_size_min(options->ipv6)) {
 			(void)snprintf(text, room, "size %u: an %s frame with its stamp has at least %u bytes",
@@ -287,6 +325,8 @@ static void finish(struct argp_state *state, struct options *options)
 		argp_error(state, "%u tenants from VLAN %u on: the last VLAN is 4094", options->tenants, options->vlan);
 	if ((uint64_t)options->tenants * options->paths * options->flows > STREAMS_MAX)
 		argp_error(state, "tenants x paths x flows: more than %d streams", STREAMS_MAX);
+	if (options->tenants * options->flows < options->queues)
+		argp_error(state, "%u queues: more than flows on a path", options->queues);
 	if (options->trial.duration_s == 0)
 		options->trial.duration_s = options->trial.count != 0 ? 1e6 : 10;
 	if (options->trial.duration_s == 1e6)
@@ -317,6 +357,9 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	case KEY_HOSTS:
 		options->hosts = (unsigned int)command_line_number(state, "hosts", argument, 1, 65535);
 		return 0;
+	case KEY_QUEUES:
+		options->queues = (unsigned int)command_line_number(state, "queues", argument, 1, QUEUES_MAX);
+		return 0;
 	case KEY_FLOWS:
 		options->flows = (unsigned int)command_line_number(state, "flows", argument, 1, 65536);
 		return 0;
@@ -330,6 +373,10 @@ static error_t parse(int key, char *argument, struct argp_state *state)
 	case KEY_RATE:
 		if (trial_read_rate(trial, argument, text, sizeof(text)) != 0)
 			argp_error(state, "--rate %s", text);
+		return 0;
+	case KEY_DIRECTION:
+		if (trial_read_direction(trial, argument, text, sizeof(text)) != 0)
+			argp_error(state, "--direction %s", text);
 		return 0;
 	case KEY_BURST:
 		trial->burst = (unsigned int)command_line_number(state, "burst", argument, 1, BURST_MAX_FRAMES);
@@ -395,6 +442,7 @@ void options_parse(struct options *options, int argc, char **argv)
 {
 	*options = (struct options){.tenants = 1,
 		.hosts = 1,
+		.queues = 1,
 		.learn = true,
 		.buffers = 8192,
 		.size_max = 1518,

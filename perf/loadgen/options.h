@@ -10,15 +10,19 @@
 enum {
 	PORTS_MAX = 16,
 	PATHS_MAX = 64,
+	QUEUES_MAX = 16,
 	SIZES_MAX = 1024,
 	STREAMS_MAX = 1 << 18,
 	BURST_MAX_FRAMES = 1 << 16,
 	INTERVALS_MAX = 1 << 16,
 };
 
-/* One load: how many frames of which sizes, how fast. */
+/* Paths of a trial: those to a port that is named later (or to itself), those to one that is named earlier, all. */
+enum direction { DIRECTION_BOTH, DIRECTION_THERE, DIRECTION_BACK };
+
+/* One load: how many frames of which sizes, which way, how fast. */
 struct trial {
-	double rate;              /* frames or bits per second over all paths; 0: as fast as the ports take them */
+	double rate;              /* frames or bits per second over its paths; 0: as fast as the ports take them */
 	bool rate_in_bits;        /* of frames without FCS and tag */
 	uint16_t size[SIZES_MAX]; /* bytes without FCS and tag; frames take them in turns */
 	unsigned int sizes;
@@ -27,6 +31,7 @@ struct trial {
 	unsigned int burst;       /* frames that leave back to back */
 	unsigned int interval_ms; /* of the time series; 0: none */
 	unsigned int drain_ms;    /* silence after which nothing is expected any more */
+	enum direction direction;
 };
 
 struct port_name {
@@ -44,7 +49,8 @@ struct options {
 	struct path_option path[PATHS_MAX];
 	unsigned int paths;
 	unsigned int tenants, flows, hosts;
-	uint16_t vlan; /* of the first tenant; 0: untagged, one tenant */
+	unsigned int queues; /* of each port, to send and to receive; a path's streams are spread over them in turns */
+	uint16_t vlan;       /* of the first tenant; 0: untagged, one tenant */
 	bool ipv6;
 	bool learn; /* announce all hosts before a trial */
 	uint32_t buffers;
@@ -67,6 +73,16 @@ void options_parse(struct options *options, int argc, char **argv);
  */
 int trial_read_rate(struct trial *trial, const char *word, char *text, size_t room);
 int trial_read_sizes(struct trial *trial, const char *word, char *text, size_t room);
+
+/* "there", "back" or "both". */
+int trial_read_direction(struct trial *trial, const char *word, char *text, size_t room);
+const char *trial_direction_name(enum direction direction);
+
+/* Whether a path has traffic in a trial. */
+static inline bool trial_has_path(const struct trial *trial, const struct path_option *path)
+{
+	return trial->direction == DIRECTION_BOTH || (trial->direction == DIRECTION_THERE) == (path->to >= path->from);
+}
 
 /* What cannot be sent, by the frames' headers and the buffers: 0, or -1 with the reason in text. */
 int trial_check(const struct trial *trial, const struct options *options, char *text, size_t room);

@@ -116,10 +116,13 @@ static void take(
 
 void receiver_round(struct engine *engine, struct receiver *receiver)
 {
+	const unsigned int queues = engine->options->queues;
 	struct rte_mbuf *mbuf[ENGINE_BURST];
 
-	for (unsigned int port = 0; port < engine->options->ports; port++) {
-		uint16_t count = rte_eth_rx_burst(engine->port[port].ethdev, 0, mbuf, ENGINE_BURST);
+	for (unsigned int turn = 0; turn < engine->options->ports * queues; turn++) {
+		unsigned int port = turn / queues;
+		uint16_t count =
+			rte_eth_rx_burst(engine->port[port].ethdev, (uint16_t)(turn % queues), mbuf, ENGINE_BURST);
 		uint64_t now;
 
 		if (count == 0)

@@ -111,10 +111,11 @@ static json_t *trial_json(const struct engine *engine)
 
 	for (unsigned int i = 0; i < trial->sizes; i++)
 		(void)json_array_append_new(sizes, json_integer(trial->size[i]));
-	return json_pack("{s:f, s:b, s:o, s:f, s:i, s:i, s:i, s:i, s:i, s:b}", "rate", trial->rate, "rate_in_bits",
-		trial->rate_in_bits, "sizes", sizes, "mean_size", trial_mean_size(trial), "burst", (int)trial->burst,
-		"tenants", (int)options->tenants, "hosts", (int)options->hosts, "flows", (int)options->flows, "vlan",
-		(int)options->vlan, "ipv6", options->ipv6);
+	return json_pack("{s:f, s:b, s:o, s:f, s:i, s:s, s:i, s:i, s:i, s:i, s:i, s:b}", "rate", trial->rate,
+		"rate_in_bits", trial->rate_in_bits, "sizes", sizes, "mean_size", trial_mean_size(trial), "burst",
+		(int)trial->burst, "direction", trial_direction_name(trial->direction), "tenants",
+		(int)options->tenants, "hosts", (int)options->hosts, "flows", (int)options->flows, "queues",
+		(int)options->queues, "vlan", (int)options->vlan, "ipv6", options->ipv6);
 }
 
 json_t *report_json(const struct engine *engine, bool interrupted)

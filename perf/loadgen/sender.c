@@ -9,46 +9,60 @@
 #define CATCH_UP_S 0.001
 enum { CATCH_UP_FRAMES = 256 };
 
-/* Writes up to `count` frames of a path's streams, in turns; returns how many there were buffers for. */
-static unsigned int write_frames(struct engine *engine, struct sender *sender, unsigned int path, unsigned int count,
+/* Writes up to `count` frames of a lane's streams, in turns; returns how many there were buffers for. */
+static unsigned int write_frames(struct engine *engine, struct sender *sender, unsigned int lane, unsigned int count,
 	struct rte_mbuf **mbuf, struct stream **stream)
 {
+	const unsigned int queues = engine->options->queues, first = lane / queues * engine->streams_per_path;
 	const struct trial *trial = engine->trial;
 	struct stamp stamp = {.token = engine->token};
-	unsigned int at = sender->stream[path], size = sender->size;
+	unsigned int at = sender->stream[lane], size = sender->size;
 
 	if (rte_pktmbuf_alloc_bulk(engine->pool, mbuf, count) != 0)
 		return 0;
 	stamp.sent_tsc = rte_rdtsc();
 	for (unsigned int i = 0; i < count; i++) {
-		stamp.stream = path * engine->streams_per_path + at;
+		stamp.stream = first + at;
 		stream[i] = &engine->stream[stamp.stream];
 		stamp.number = (uint32_t)++stream[i]->sent;
 		frame_write(&stream[i]->template, mbuf[i], trial->size[size], &stamp);
-		at = at + 1 < engine->streams_per_path ? at + 1 : 0;
+		at = at + queues < engine->streams_per_path ? at + queues : lane % queues;
 		size = size + 1 < trial->sizes ? size + 1 : 0;
 	}
-	sender->stream[path] = at;
+	sender->stream[lane] = at;
 	sender->size = size;
 	return count;
 }
 
-/* Offers up to `count` frames to the next path's port; returns how many it took. *offered: how many there were. */
+/* The next lane of a path with traffic. */
+static unsigned int next_lane(const struct engine *engine, unsigned int lane)
+{
+	const struct options *options = engine->options;
+
+	do
+		lane = lane + 1 < options->paths * options->queues ? lane + 1 : 0;
+	while (!trial_has_path(engine->trial, &options->path[lane / options->queues]));
+	return lane;
+}
+
+/* Offers up to `count` frames to the next lane's port; returns how many it took. *offered: how many there were. */
 static unsigned int send_some(struct engine *engine, struct sender *sender, unsigned int count, unsigned int *offered)
 {
 	const struct options *options = engine->options;
 	struct rte_mbuf *mbuf[ENGINE_BURST];
 	struct stream *stream[ENGINE_BURST];
-	unsigned int path = sender->path;
+	unsigned int lane = next_lane(engine, sender->lane);
+	const struct path_option *path = &options->path[lane / options->queues];
 	uint16_t taken, tag = options->vlan != FRAME_UNTAGGED ? FRAME_TAG_SIZE : 0;
 	uint64_t bytes = 0;
 
-	*offered = write_frames(engine, sender, path, count, mbuf, stream);
-	sender->path = path + 1 < options->paths ? path + 1 : 0;
+	*offered = write_frames(engine, sender, lane, count, mbuf, stream);
+	sender->lane = lane;
 	/* Drivers may free a buffer that they have taken. */
 	for (unsigned int i = 0; i < *offered; i++)
 		bytes += mbuf[i]->data_len - tag;
-	taken = rte_eth_tx_burst(engine->port[options->path[path].from].ethdev, 0, mbuf, (uint16_t)*offered);
+	taken = rte_eth_tx_burst(
+		engine->port[path->from].ethdev, (uint16_t)(lane % options->queues), mbuf, (uint16_t)*offered);
 	if (unlikely(taken < *offered)) {
 		/* Numbers are only for frames on the wire. */
 		for (unsigned int i = taken; i < *offered; i++) {

@@ -137,6 +137,33 @@ def test_exactly_what_the_relay_does(build, wired):
                                 "duplicates": 4, "reordered": 3}]
 
 
+@pytest.mark.parametrize("way,lost", [("there", 2), ("back", 3), ("both", 5)])
+def test_frames_go_the_way_that_is_asked_for(build, wired, way, lost):
+    """Streams of the first path are 0 to 2, those of the second 3 to 5; the relay harms both."""
+    _, relay = wired
+    relay.drop = {(0, 3), (2, 4), (3, 5), (4, 6), (5, 7)}
+    status, report, said = run(build, wired, "--direction", way, "--flows", "3", "--vlan", str(FIRST_VLAN), "--rate", "1kpps",
+                               "--count", "300", "--duration", "60")
+    assert status == 0, said
+    assert (report["sent"], report["lost"], report["trial"]["direction"]) == (300, lost, way)
+    there, back = report["paths"]
+    assert (there["lost"], back["lost"]) == (2 if way != "back" else 0, 3 if way != "there" else 0)
+    assert (there["sent"], back["sent"]) == {"there": (300, 0), "back": (0, 300)}.get(way, (there["sent"], 300 - there["sent"]))
+    assert 140 <= there["sent"] <= 160 or way != "both"
+
+
+def test_flows_are_spread_over_queues(build, tmp_path):
+    """Two ports wired by a memif with three queues; nothing is lost or overtaken, and no queue is left unread."""
+    devices = {name: f"net_memif{number},role={role},socket={tmp_path}/line,socket-abstract=no"
+               for number, (name, role) in enumerate((("one", "server"), ("two", "client")))}
+    line = words(build, "--json", "--quiet", "--queues", "3", "--flows", "7", "--rate", "10kpps", "--count", "2100", devices=devices)
+    done = subprocess.run(line, text=True, capture_output=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert (report["sent"], report["received"], report["reordered"], report["trial"]["queues"]) == (2100, 2100, 0, 3)
+    assert report["learnt"] and all(path["received"] for path in report["paths"])
+
+
 def test_another_tenants_frame_is_an_alarm(build, wired):
     _, relay = wired
     relay.to_vlan = {(0, 7): FIRST_VLAN + 1, (1, 8): FIRST_VLAN + 4, (1, 9): FIRST_VLAN}
@@ -159,6 +186,10 @@ def test_another_tenants_frame_is_an_alarm(build, wired):
     (["--port", "a:net_ring0", "--size", "40"], "at least 62 bytes"),
     (["--port", "a:net_ring0", "--size", "64-"], "is no list of sizes"),
     (["--port", "a:net_ring0", "--rate", "1"], "is no rate"),
+    (["--port", "a:net_ring0", "--direction", "up"], "is no direction"),
+    (["--port", "a:net_ring0", "--direction", "back"], "no path leads that way"),
+    (["--port", "a:net_ring0", "--queues", "17"], "not a number from 1 to 16"),
+    (["--port", "a:net_ring0", "--queues", "2"], "more than flows"),
     (["--port", "a:net_ring0", "--duration", "0"], "is not a number of seconds"),
     (["--port", "a:net_ring0", "--flows", "65536", "--vlan", "1", "--tenants", "100"], "more than 262144 streams"),
 ])

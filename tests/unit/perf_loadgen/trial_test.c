@@ -46,9 +46,28 @@ Test(trial, sizes)
 		cr_expect_eq(trial_read_sizes(&trial, wrong[i], text, sizeof(text)), -1, "%s", wrong[i]);
 }
 
+Test(trial, directions)
+{
+	const struct path_option there = {0, 1}, back = {1, 0}, loop = {1, 1};
+	struct options options = {.size_max = 1518, .path = {there, loop}, .paths = 2};
+	struct trial trial = {.sizes = 1, .size = {64}, .duration_s = 1};
+	char text[256];
+
+	cr_assert_eq(trial_read_direction(&trial, "there", text, sizeof(text)), 0);
+	cr_expect(trial_has_path(&trial, &there) && trial_has_path(&trial, &loop) && !trial_has_path(&trial, &back));
+	cr_assert_eq(trial_read_direction(&trial, "back", text, sizeof(text)), 0);
+	cr_expect(!trial_has_path(&trial, &there) && !trial_has_path(&trial, &loop) && trial_has_path(&trial, &back));
+	cr_expect_eq(trial_check(&trial, &options, text, sizeof(text)), -1, "nothing would ever be sent");
+	cr_assert_eq(trial_read_direction(&trial, "both", text, sizeof(text)), 0);
+	cr_expect(trial_has_path(&trial, &there) && trial_has_path(&trial, &loop) && trial_has_path(&trial, &back));
+	cr_expect_eq(trial_check(&trial, &options, text, sizeof(text)), 0);
+	cr_expect_eq(trial_read_direction(&trial, "up", text, sizeof(text)), -1);
+	cr_expect_eq(trial_read_direction(&trial, "", text, sizeof(text)), -1);
+}
+
 Test(trial, what_cannot_be_sent)
 {
-	struct options options = {.size_max = 1518};
+	struct options options = {.size_max = 1518, .path = {{0, 1}}, .paths = 1};
 	struct trial trial = {.sizes = 1, .duration_s = 10, .interval_ms = 100};
 	char text[256];
 
