@@ -127,7 +127,12 @@ def apply(all_knobs, say, path=FORMER):
             say(f"{knob.what}: {value}, cannot be set to {knob.wanted}: {error}")
             continue
         former = {knob.key: value, **former}
-        say(f"{knob.what}: {value}, now {knob.read()}")
+        now = knob.read()
+        if knob.right(now):
+            say(f"{knob.what}: {value}, now {now}")
+        else:  # the kernel takes a number of hugepages and gives as many as it has
+            refused += 1
+            say(f"{knob.what}: {value}, now {now}, which is all there is of {knob.wanted}")
     return refused
 
 
@@ -138,6 +143,8 @@ def undo(say, path=FORMER):
         knob = Offload(*key.split()[1:]) if key.startswith("ethtool ") else File(key, key, value)
         try:
             knob.write(value)
+            if (now := knob.read()) != value:  # hugepages in use stay
+                raise OSError(f"it is {now}")
             say(f"{knob.what}: {value} again")
         except (OSError, namespace.CommandFailed) as error:
             left[key] = value

@@ -1,10 +1,13 @@
 # SPDX-License-Identifier: BSD-3-Clause
-"""perf/lab host: on a tree of files like the kernel's, which no test may turn; its check on the machine itself."""
+"""perf/lab host: on a tree of files like the kernel's, with all there can be; and on the machine itself, as it is."""
+import glob
 import os
 import subprocess
 
 import pytest
+from appliance import PREFIX
 from loadtest import machine
+from threesites import namespace
 
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 HUGEPAGES = "sys/kernel/mm/hugepages/hugepages-2048kB/nr_hugepages"
@@ -60,6 +63,59 @@ def test_what_refuses_is_said_and_the_rest_is_done(root, tmp_path, monkeypatch):
     assert any("IRQ 24" in line and "Input/output error" in line for line in said)
     assert values(root)[HUGEPAGES] == "100"
     assert machine.undo(said.append, former) == 0 and values(root) == before
+
+
+def test_what_the_kernel_gives_less_of_is_said(root, tmp_path, monkeypatch):
+    """It takes any number of hugepages without an error, and gives as many as it has; it keeps those that are in use."""
+    said, former = [], str(tmp_path / "former.json")
+    knob = machine.knobs({2, 3}, 100, root=str(root))[0]
+    monkeypatch.setattr(machine.File, "write", lambda self, value: (root / HUGEPAGES).write_text(
+        str(max(30, min(70, int(value))))))
+    assert machine.apply([knob], said.append, former) == 1 and "10, now 70, which is all there is of 100" in said[-1]
+    assert machine.undo(said.append, former) == 1 and "cannot be set to 10 again: it is 30" in said[-1]
+    monkeypatch.undo()
+    assert machine.undo(said.append, former) == 0 and (root / HUGEPAGES).read_text() == "10" and not os.path.exists(former)
+
+
+def machine_state(box, interface):
+    """All that `perf/lab host` can turn."""
+    state = {}
+    for pattern in ("/proc/irq/[0-9]*/smp_affinity_list", "/sys/devices/system/cpu/cpu*/cpufreq/scaling_governor", f"/{HUGEPAGES}"):
+        for path in glob.glob(pattern):
+            with open(path, encoding="ascii") as file:
+                state[path] = file.read()
+    state["ethtool"] = namespace.run(box, ["ethtool", "-k", interface]).stdout
+    return state
+
+
+def test_undo_puts_this_machine_back_exactly():
+    """The real kernel's files, and offloads of an interface in a namespace; what refuses is said, and the status tells."""
+    box, former = f"{PREFIX}host", "/run/pontlevis-host.json"
+    assert not os.path.exists(former), "somebody has prepared this machine: perf/lab host undo"
+    namespace.delete(box)
+    namespace.create(box)
+    try:
+        namespace.ip(box, "link add eth7 type veth peer name far")
+        before = machine_state(box, "eth7")
+        pages = int(before[f"/{HUGEPAGES}"]) + 16
+
+        def lab_host(action):
+            return namespace.run(box, [f"{TREE}/perf/lab", "host", action, "--hugepages", str(pages), "--interface", "eth7"])
+
+        assert lab_host("check").returncode == 1 and machine_state(box, "eth7") == before
+        applied = lab_host("apply")
+        during = machine_state(box, "eth7")
+        assert int(during[f"/{HUGEPAGES}"]) == pages and "generic-receive-offload: off" in during["ethtool"], applied.stdout
+        refused = [line for line in applied.stdout.splitlines() if "cannot be set" in line]
+        assert applied.returncode == (1 if refused else 0)
+        assert len([line for line in lab_host("check").stdout.splitlines() if ", wanted: " in line]) == len(refused)
+        assert lab_host("apply").returncode == applied.returncode
+        undone = lab_host("undo")
+        assert undone.returncode == 0 and machine_state(box, "eth7") == before, undone.stdout
+        assert not os.path.exists(former)
+    finally:
+        namespace.run(box, [f"{TREE}/perf/lab", "host", "undo"])
+        namespace.delete(box)
 
 
 def test_isolation_and_lists_of_processors(root):
