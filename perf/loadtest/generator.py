@@ -21,8 +21,8 @@ class GeneratorError(Exception):
 class Generator:
     """
     ports: {name: DPDK device arguments}; paths: [(from, to)]; first_vlan: None for untagged frames;
-    processors: of its main lcore and of one or two for traffic; pci: addresses of the devices that it may use. It is started, but not ready() yet. It runs in a namespace of its own, so that whatever takes
-    the lab down ends it too.
+    processors: of its main lcore and of one or two for traffic; pci: addresses of the devices that it may use. It is started,
+    but not ready() yet. It runs in a namespace of its own, so that whatever takes the lab down ends it too.
     """
 
     def __init__(self, program, log, ports, paths, tenants, first_vlan, processors, arguments=(),

@@ -14,7 +14,8 @@ def _brief(report):
     """What is kept of a trial: all but the buckets and the series."""
     return {name: report[name] for name in (
         "offered", "sent", "refused", "slipped", "received", "lost", "duplicates", "reordered", "flooded", "misdelivered",
-        "loss_ratio", "offered_pps", "received_pps", "received_bps", "seconds")}
+        "loss_ratio", "offered_pps", "received_pps", "received_bps", "seconds")} | {
+            "paths": [path for path in report["paths"] if path["sent"]]}
 
 
 class Search:
@@ -26,8 +27,9 @@ class Search:
     a stall of some milliseconds is no property of what is measured.
     """
 
-    def __init__(self, size, seconds, tolerance, attempts=2):
+    def __init__(self, size, direction, seconds, tolerance, attempts=2):
         self.size = size
+        self.direction = direction
         self.seconds = seconds
         self.tolerance = tolerance
         self.attempts = attempts
@@ -37,7 +39,8 @@ class Search:
 
     def words(self, rate):
         """The trial of a rate, in the generator's words."""
-        return {"rate": f"{rate:.0f}pps" if rate else "max", "size": self.size, "duration": self.seconds, "interval": 0}
+        return {"rate": f"{rate:.0f}pps" if rate else "max", "size": self.size, "direction": self.direction,
+                "duration": self.seconds, "interval": 0}
 
     def run(self, generator):
         """The whole search at once; returns its row."""
@@ -50,9 +53,10 @@ class Search:
         ceiling = self._trial(generator, 0)
         yield
         top = round(max(ceiling["received_pps"], LEAST_PPS))
-        found = {}
+        asked = {}
         for name, ratio in sorted(LOSS_RATIOS.items(), key=lambda item: -item[1]):
-            found[name] = yield from self._search(generator, ratio, top)
+            asked[name] = yield from self._search(generator, ratio, top)
+        found = {name: self._achieved(rate, LOSS_RATIOS[name]) for name, rate in asked.items()}
         self.row = {"size": self.size, "trial_seconds": self.seconds, "tolerance": self.tolerance,
                     "saturated_pps": ceiling["received_pps"], "saturated_bps": ceiling["received_bps"], **found,
                     "mean_size": ceiling["trial"]["mean_size"], "slipped": self._slipped(found["pdr_pps"]),
@@ -74,6 +78,7 @@ class Search:
         return self.best[rate] <= ratio
 
     def _search(self, generator, ratio, top):
+        """The highest rate, as asked for, that lost no more than the ratio."""
         low = max((rate for rate, loss in self.best.items() if loss <= ratio), default=0)
         # A higher ratio's search has shown which rates are too high for it; for this one as well.
         high = min((rate for rate, loss in self.best.items() if loss > ratio and rate > low), default=0)
@@ -84,7 +89,7 @@ class Search:
                 low, rate = rate, round(rate * (1 + step))
                 step *= 2
                 if rate > 4 * top:
-                    return self._achieved(low)
+                    return low
             high = rate
         step = self.tolerance
         while low == 0 and high > LEAST_PPS:
@@ -100,11 +105,15 @@ class Search:
                 low = middle
             else:
                 high = middle
-        return self._achieved(low)
+        return low
 
-    def _achieved(self, rate):
-        """What was really offered: a generator that was late offers less than asked for."""
-        return min(rate, max((trial["offered_pps"] for trial in self.trials if trial["rate_asked"] == rate), default=0.0))
+    def _achieved(self, rate, ratio):
+        """
+        The most that was really offered up to a rate and lost no more than the ratio: a generator that was late offers less than
+        asked for, now and then less at a higher rate than at a lower one.
+        """
+        return min(rate, max((trial["offered_pps"] for trial in self.trials
+                              if 0 < trial["rate_asked"] <= rate and trial["loss_ratio"] <= ratio), default=0.0))
 
     def _slipped(self, rate):
         """The share of frames that the generator was too late for, in the trials near a rate."""
@@ -127,22 +136,22 @@ def in_turns(searches, before=lambda search: None):
                 under_way.remove(entry)
 
 
-def throughput(generator, sizes, seconds, tolerance, say):
+def throughput(generator, sizes, direction, seconds, tolerance, say):
     rows = []
     for size in sizes:
-        row = Search(size, seconds, tolerance).run(generator)
-        say(f"{size:>6}: NDR {row['ndr_pps'] / 1e6:.3f}, PDR {row['pdr_pps'] / 1e6:.3f} Mpps, {len(row['trials'])} trials")
+        row = Search(size, direction, seconds, tolerance).run(generator)
+        say(f"{size:>6} {direction}: NDR {row['ndr_pps'] / 1e6:.3f}, PDR {row['pdr_pps'] / 1e6:.3f} Mpps, {len(row['trials'])} trials")
         rows.append(row)
     return rows
 
 
-def latency(generator, throughputs, loads, seconds, say):
+def latency(generator, throughputs, direction, loads, seconds, say):
     """One-way latency at shares of the throughput (NDR) found for a frame size."""
     rows = []
     for found in throughputs:
         for load in loads:
             rate = max(found["ndr_pps"] * load, 100.0)
-            report = generator.trial(rate=f"{rate:.0f}pps", size=found["size"], duration=seconds, interval=0)
+            report = generator.trial(rate=f"{rate:.0f}pps", size=found["size"], direction=direction, duration=seconds, interval=0)
             rows.append({"size": found["size"], "load": load, "rate_pps": rate, "latency_ns": report["latency_ns"],
                          "histogram": report["histogram"], **_brief(report)})
             say(f"{found['size']:>6} at {load:4.0%}: median {report['latency_ns']['p50'] / 1e3:.1f}, "
@@ -150,46 +159,48 @@ def latency(generator, throughputs, loads, seconds, say):
     return rows
 
 
-def loss_curve(generator, throughputs, points, seconds, say):
+def loss_curve(generator, throughputs, direction, points, seconds, say):
     """Frame loss rate, RFC 2544 section 26.3: from well below to well above the throughput."""
     rows = []
     for found in throughputs:
         for share in points:
             rate = max(found["pdr_pps"], LEAST_PPS) * share
-            report = generator.trial(rate=f"{rate:.0f}pps", size=found["size"], duration=seconds, interval=0)
+            report = generator.trial(rate=f"{rate:.0f}pps", size=found["size"], direction=direction, duration=seconds, interval=0)
             rows.append({"size": found["size"], "share": share, "rate_pps": rate, **_brief(report)})
         say(f"{found['size']:>6}: {len(points)} points")
     return rows
 
 
-def back_to_back(generator, sizes, longest, say):
+def back_to_back(generator, sizes, direction, longest, say):
     """Longest burst at the generator's full speed of which nothing is lost, RFC 2544 section 26.4."""
+    def arrives_whole(size, burst):
+        return generator.trial(rate="100Mpps", size=size, direction=direction, count=burst, burst=burst, duration=10,
+                               interval=0)["received"] == burst
+
     rows = []
     for size in sizes:
         low, high = 0, 0
         burst = 64
         while burst <= longest and not high:
-            report = generator.trial(rate="100Mpps", size=size, count=burst, burst=burst, duration=10, interval=0)
-            if report["received"] == burst:
+            if arrives_whole(size, burst):
                 low, burst = burst, burst * 2
             else:
                 high = burst
         while high and high - low > max(8, low // 16):
             middle = (low + high) // 2
-            report = generator.trial(rate="100Mpps", size=size, count=middle, burst=middle, duration=10, interval=0)
-            low, high = (middle, high) if report["received"] == middle else (low, middle)
+            low, high = (middle, high) if arrives_whole(size, middle) else (low, middle)
         rows.append({"size": size, "frames": low, "at_least": not high})
         say(f"{size:>6}: {low} frames" + ("" if high else " at least"))
     return rows
 
 
-def timeline(generator, size, rate_pps, seconds, interval_ms, events, say):
+def timeline(generator, size, direction, rate_pps, seconds, interval_ms, events, say):
     """
     A steady load while things happen: events are (second, what, action), in order of time. Returns the series of what was
     sent, received and lost, and of latency, with the moments at which each event began and ended, in seconds since the
     first frame.
     """
-    generator.start(rate=f"{rate_pps:.0f}pps", size=size, duration=seconds, interval=interval_ms)
+    generator.start(rate=f"{rate_pps:.0f}pps", size=size, direction=direction, duration=seconds, interval=interval_ms)
     start, done = time.monotonic(), []
     for second, what, action in events:
         time.sleep(max(0.0, start + second - time.monotonic()))

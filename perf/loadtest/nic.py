@@ -10,6 +10,7 @@ import os
 
 import jsonschema
 
+from loadtest import rig
 from loadtest.generator import BOX, HUGEPAGES_MIB, Generator
 from threesites import host, lab, namespace
 
@@ -137,6 +138,7 @@ class NicRig:
     def __init__(self, programs, document):
         self.programs = programs
         self.document = document
+        self.shape = rig.Shape(tenants=document["tenants"])
         self.generator = None
 
     def __iter__(self):
@@ -152,7 +154,7 @@ class NicRig:
 
     def bring_up(self, _change=None):
         ports, processors = self.document["ports"], self.document["processors"]
-        self.generator = Generator(f"{self.programs.build}/perf/pontlevis-loadgen", f"{lab.RUN}/loadgen.log", ports, [("a", "b")],
+        self.generator = Generator(f"{self.programs.build}/perf/pontlevis-loadgen", f"{lab.RUN}/loadgen.log", ports, [("a", "b"), ("b", "a")],
                                    self.document["tenants"], self.document["first_vlan"], processors, pci=ports.values()).ready()
 
     def placement(self):

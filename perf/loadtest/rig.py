@@ -10,6 +10,7 @@ processes agree on keys. The rig `veth` is the lab of three sites, where the ker
 """
 import ipaddress
 import os
+from dataclasses import dataclass
 
 from loadtest.generator import BOX, HUGEPAGES_MIB, Generator
 from threesites import lab, namespace, topology
@@ -17,6 +18,7 @@ from threesites.site import HUGEPAGES_MIB as SITE_HUGEPAGES_MIB, Site, SiteError
 
 SITES = ("par1", "par2")
 FIRST_VLAN, FIRST_VNI = 100, 10000
+MACS_OF_A_TENANT = 8192  # the product's own default
 RING_LOG2 = 13  # frames that wait while the other process does not run; a time slice of the kernel is 3 ms
 LINK_WAIT_S = 120  # of the generator, which is there before the sites
 MTU = 1500      # of the underlay: DPDK's memif takes no longer frames
@@ -27,11 +29,28 @@ def generator_processor():
     return min(os.sched_getaffinity(0))
 
 
-def worker_processor(site):
-    """The sites' workers share the processors that the generator leaves."""
+def worker_processor(site, worker=0):
+    """The sites' workers share the processors that the generator leaves: first every site has one, then a second one."""
     processors = sorted(os.sched_getaffinity(0))
     others = processors[1:] or processors
-    return others[SITES.index(site) % len(others)]
+    return others[(SITES.index(site) + worker * len(SITES)) % len(others)]
+
+
+@dataclass(frozen=True)
+class Shape:
+    """How large a rig is: what scale sweeps turn."""
+
+    tenants: int = 1
+    macs: int = 1      # hosts of each tenant at each site, with a flow each
+    prefixes: int = 0  # in the fence's dataset, beside those of the rig
+    workers: int = 1   # of each site
+
+
+def filler(count):
+    """Rows of a fence's dataset, /24s from 11.0.0.0 on, every other one allowed: no two neighbours can be one range."""
+    labels = ("FR,Filler,FR", "US,Filler Inc,US")
+    return "".join(f"{11 + (number >> 16)}.{number >> 8 & 255}.{number & 255}.0/24,{labels[number % 2]}\n"
+                   for number in range(count))
 
 
 def memif(number, role, socket):
@@ -44,18 +63,18 @@ def af_packet(number, interface):
     return f"net_af_packet{number},iface={interface},qdisc_bypass=1,blocksz=65536,framesz=2048,framecnt=4096"
 
 
-def tenant_documents(count, port="lan0"):
-    return [{"name": f"t{number:04}", "vni": FIRST_VNI + number,
-             "circuits": [{"port": port, "vlan": FIRST_VLAN + number}]} for number in range(count)]
+def tenant_documents(shape, port="lan0"):
+    return [{"name": f"t{number:04}", "vni": FIRST_VNI + number, "mac_limit": max(MACS_OF_A_TENANT, 2 * shape.macs),
+             "circuits": [{"port": port, "vlan": FIRST_VLAN + number}]} for number in range(shape.tenants)]
 
 
 class MemorySite(Site):
     """A site whose ports are memif devices; of two on one line the first one that starts is the server."""
 
-    def __init__(self, name, family, programs, run, cgroup, tenants):
+    def __init__(self, name, family, programs, run, cgroup, shape):
         super().__init__(name, family, programs, run, cgroup)
-        self.tenants = tenants
-        self.worker = worker_processor(name)
+        self.shape = shape
+        self.workers = [worker_processor(name, worker) for worker in range(shape.workers)]
 
     def socket_of(self, port):
         return f"{self.directory}/{port}.memif"
@@ -70,8 +89,9 @@ class MemorySite(Site):
         words = [self.programs.dataplane, "--link", self.dataplane_socket, "--idle", "backoff"]
         for number, (port, (role, path)) in enumerate(self.lines()):
             words += ["--port", f"{port}:{memif(number, role, path)}"]
-        return words + ["--twin", "wan0:wan0", "--", "--lcores", f"0@{generator_processor()},1@{self.worker}", "--in-memory",
-                        "--no-pci", "--file-prefix", self.box, "-m", str(SITE_HUGEPAGES_MIB)]
+        lcores = [f"{lcore}@{processor}" for lcore, processor in enumerate([generator_processor(), *self.workers])]
+        return words + ["--twin", "wan0:wan0", "--", "--lcores", ",".join(lcores), "--in-memory", "--no-pci", "--file-prefix",
+                        self.box, "-m", str(SITE_HUGEPAGES_MIB)]
 
     def start_dataplane(self, patience=60):
         for _, (role, path) in self.lines():
@@ -89,8 +109,13 @@ class MemorySite(Site):
 
     def document(self, public_keys, pair_keys, tenant_keys):
         document = super().document(public_keys, pair_keys, tenant_keys)
-        document["tenants"] = tenant_documents(self.tenants)
+        document["tenants"] = tenant_documents(self.shape)
         return document
+
+    def write_dataset(self, changed=None):
+        super().write_dataset(changed)
+        with open(self.dataset, "a", encoding="ascii") as file:
+            file.write(filler(self.shape.prefixes))
 
 
 class Rig(lab.Lab):
@@ -100,9 +125,10 @@ class Rig(lab.Lab):
     cuts = ()  # what a timeline may cut
     access_port = "lan0"  # of every site, with VLANs to spare
 
-    def __init__(self, programs, family=4, more_pages=0):
+    def __init__(self, programs, shape, family=4, more_pages=0):
         """more_pages: hugepages of 2 MiB that something beside the rig needs."""
         super().__init__(programs, family)
+        self.shape = shape
         self.more_pages = more_pages
         self.generator = None
 
@@ -110,20 +136,22 @@ class Rig(lab.Lab):
         return super().hugepages() + HUGEPAGES_MIB // 2 + lab.HUGEPAGES_SPARE + self.more_pages
 
     def bring_up(self, change=None, patience=60):
-        ports, tenants, first_vlan = self.generator_ports()
+        ports, first_vlan = self.generator_ports()
+        shape = self.shape
         self.generator = Generator(f"{self.programs.build}/perf/pontlevis-loadgen", f"{lab.RUN}/loadgen.log", ports,
-                                   [("a", "b")], tenants, first_vlan, [generator_processor()] * 2,
-                                   ["--link-wait", str(LINK_WAIT_S)])
+                                   [("a", "b"), ("b", "a")], shape.tenants, first_vlan, [generator_processor()] * 2,
+                                   ["--link-wait", str(LINK_WAIT_S), "--hosts", str(shape.macs), "--flows",
+                                    str(max(shape.macs, shape.workers)), "--queues", str(shape.workers)])
         super().bring_up(change, patience)
         self.generator.ready()
 
     def generator_ports(self):
-        """Ports by name as DPDK devices, the number of tenants, the VLAN of the first one (None: untagged)."""
+        """Ports by name as DPDK devices, the VLAN of the first tenant (None: untagged)."""
         raise NotImplementedError
 
     def placement(self):
-        """Which processor does what, for the report."""
-        return {"generator": generator_processor(), **{site.name: site.worker for site in self}}
+        """Which processors do what, for the report."""
+        return {"generator": [generator_processor()], **{site.name: site.workers for site in self}}
 
     def named_drops(self):
         """Everything that a dataplane counts as dropped, by "site tenant reason"."""
@@ -146,10 +174,9 @@ class MemoryRig(Rig):
     description = "two sites and the generator as processes, joined by memif; no kernel in a packet's way"
     cuts = ("site",)
 
-    def __init__(self, programs, tenants=1, family=4, more_pages=0):
-        super().__init__(programs, family, more_pages)
-        self.tenants = tenants
-        self.sites = {name: MemorySite(name, family, programs, lab.RUN, self.cgroup, tenants) for name in SITES}
+    def __init__(self, programs, shape, family=4, more_pages=0):
+        super().__init__(programs, shape, family, more_pages)
+        self.sites = {name: MemorySite(name, family, programs, lab.RUN, self.cgroup, shape) for name in SITES}
 
     def build_network(self):
         namespace.create(BOX)
@@ -164,10 +191,10 @@ class MemoryRig(Rig):
         super().start()
 
     def sas_complete(self):
-        """An SA in each direction for every tenant, which the dataplane knows too."""
+        """An SA in each direction for every tenant and worker, which the dataplane knows too."""
         for site in self:
             present = [sa for sa in site.cli("sas")["sas"] if sa["packets"] is not None]
-            if len({(sa["direction"], sa["tenant"]) for sa in present}) != 2 * self.tenants:
+            if len({(sa["direction"], sa["tenant"], sa["worker"]) for sa in present}) != 2 * self.shape.tenants * self.shape.workers:
                 return False
         return True
 
@@ -178,7 +205,7 @@ class MemoryRig(Rig):
         """
         ports = {name: memif(number, "server", site.socket_of("lan0"))
                  for number, (name, site) in enumerate(zip("ab", self))}
-        return ports, self.tenants, FIRST_VLAN
+        return ports, FIRST_VLAN
 
 
 class VethRig(Rig):
@@ -190,10 +217,10 @@ class VethRig(Rig):
     TENANT = "hopital"
     access_port = topology.TENANTS[TENANT]["port"]
 
-    def __init__(self, programs, tenants=1, family=4, more_pages=0):
-        if tenants != 1:
+    def __init__(self, programs, shape, family=4, more_pages=0):
+        if shape != Shape():
             raise SiteError("the rig veth has one tenant with load: its access ports are untagged")
-        super().__init__(programs, family, more_pages)
+        super().__init__(programs, shape, family, more_pages)
 
     def build_network(self):
         super().build_network()
@@ -205,7 +232,7 @@ class VethRig(Rig):
             namespace.ip(BOX, f"link set load-{name} up")
 
     def generator_ports(self):
-        return {name: af_packet(number, f"load-{name}") for number, name in enumerate("ab")}, 1, None
+        return {name: af_packet(number, f"load-{name}") for number, name in enumerate("ab")}, None
 
     def set_link(self, site, state):
         """A site's line to the carrier, at the carrier's end: "up" or "down"."""

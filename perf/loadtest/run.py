@@ -19,6 +19,7 @@ IMIX_1400 = "64,576,64x2,576,64,1400,64,576,64,576,64"
 MIX_1400 = {"64": 7, "576": 4, "1400": 1}
 ASSUMED_PPS = 200e3
 SA_SECONDS = 4
+INTERVAL_MS, POINTS = 50, 2000  # of a timeline: its steps, longer ones if it would have more than so many points
 CUT_SECONDS = 1
 GUEST_VNI, GUEST_VLAN = 9000, 4000
 BENCH_HUGEPAGES = 320  # of 2 MiB
@@ -93,15 +94,17 @@ class Run:
 
     # The rig
 
-    def _raise_rig(self, tenants, change=None, more_pages=0):
+    def _raise_rig(self, shape=None, change=None, more_pages=0):
+        """shape: what differs from the scenario's own."""
         self._lower_rig()
         program.refuse_if_present()
+        shape = rig.Shape(**(shape or {"tenants": self.scenario.get("tenants", 1)}))
         self.rig = (nic.NicRig(self.programs, self.rig_file) if self.rig_file else
-                    rig.RIGS[self.scenario["rig"]](self.programs, tenants, more_pages=more_pages))
+                    rig.RIGS[self.scenario["rig"]](self.programs, shape, more_pages=more_pages))
         self.rig.prepare()
         self.rig.bring_up(change)
-        self.report.note(f"{self.rig.description}; tenants: {tenants}; processors: "
-                         + ", ".join(f"{what} on {where}" for what, where in self.rig.placement().items()))
+        self.report.note(f"{self.rig.description}; tenants: {self.rig.shape.tenants}; processors: "
+                         + ", ".join(f"{what} on {' '.join(map(str, where))}" for what, where in self.rig.placement().items()))
 
     def _lower_rig(self):
         for peer in self.peers_up:
@@ -121,45 +124,54 @@ class Run:
     @property
     def generator(self):
         if self.rig is None:
-            self._raise_rig(self.scenario.get("tenants", 1))
+            self._raise_rig()
         return Named(self.rig.generator)
 
     # Steps
 
     def throughput(self, step):
-        rows = methods.throughput(self.generator, step["sizes"], step.get("seconds", 0.5), step.get("tolerance", 0.05),
+        way = step.get("direction", "there")
+        rows = methods.throughput(self.generator, step["sizes"], way, step.get("seconds", 0.5), step.get("tolerance", 0.05),
                                   self.report.note)
-        self.found.update({row["size"]: row for row in rows})
-        return {"rows": rows}
+        self.found.update({(row["size"], way): row for row in rows})
+        return {"direction": way, "rows": rows}
 
     def latency(self, step):
-        return {"rows": methods.latency(self.generator, [self.found[size] for size in step["sizes"]],
+        way = step.get("direction", "there")
+        return {"direction": way,
+                "rows": methods.latency(self.generator, [self.found[size, way] for size in step["sizes"]], way,
                                         step.get("loads", [0.1, 0.5, 0.9]), step.get("seconds", 1), self.report.note)}
 
     def loss_curve(self, step):
-        return {"rows": methods.loss_curve(self.generator, [self.found[size] for size in step["sizes"]],
+        way = step.get("direction", "there")
+        return {"direction": way,
+                "rows": methods.loss_curve(self.generator, [self.found[size, way] for size in step["sizes"]], way,
                                            step.get("shares", [0.5, 0.9, 1.0, 1.1, 1.5, 2.0]), step.get("seconds", 0.5),
                                            self.report.note)}
 
     def back_to_back(self, step):
-        return {"rows": methods.back_to_back(self.generator, step["sizes"], step.get("longest", 65536), self.report.note)}
+        way = step.get("direction", "there")
+        return {"direction": way,
+                "rows": methods.back_to_back(self.generator, step["sizes"], way, step.get("longest", 65536), self.report.note)}
 
     def timeline(self, step):
         what, size, seconds = step["what"], step.get("size", "imix:1400"), step.get("seconds", 10)
+        way = step.get("direction", "there")
         if what == "rekey":
-            self._raise_rig(self.scenario.get("tenants", 1), short_lives)
+            self._raise_rig(change=short_lives)
         generator, before = self.generator, self.rig.named_drops()
-        known = self.found.get(size)
+        known = self.found.get((size, way))
         rate = step.get("load", 0.3) * (known["ndr_pps"] if known and known["ndr_pps"] else ASSUMED_PPS)
-        row = methods.timeline(generator, size, rate, seconds, 50, self.EVENTS[what](self, seconds), self.report.note)
+        interval_ms = INTERVAL_MS * max(1, round(seconds * 1000 / INTERVAL_MS / POINTS))
+        row = methods.timeline(generator, size, way, rate, seconds, interval_ms, self.EVENTS[what](self, seconds), self.report.note)
         if what == "rekey":
             row["events"] = self._rollovers(row)
             self.report.note(f"par1 began to seal with a new SA {len(row['events'])} times")
         row["drops"] = {name: count - before.get(name, 0) for name, count in self.rig.named_drops().items()
                         if count > before.get(name, 0)}
-        if what != "reconfigure":
+        if what not in ("reconfigure", "soak"):
             self._lower_rig()  # the next step finds it as it was at first
-        return {"what": what, **row}
+        return {"what": what, "direction": way, **row}
 
     def _events_control(self, seconds):
         site = self.rig["par1"]
@@ -206,7 +218,7 @@ class Run:
         if wait_until(self.rig.ready, 60) is None:
             raise SiteError("the sites do not find together again")
 
-    EVENTS = {"rekey": lambda _self, _seconds: [], "control": _events_control, "reconfigure": _events_reconfigure,
+    EVENTS = {"soak": lambda _self, _seconds: [], "rekey": lambda _self, _seconds: [], "control": _events_control, "reconfigure": _events_reconfigure,
               "site": _events_site, "link": _events_link}
 
     def _rollovers(self, row):
@@ -221,15 +233,28 @@ class Run:
                 found.append({"what": "new SA", "from_s": at, "to_s": at})
         return found
 
-    def scale_tenants(self, step):
-        rows = []
-        for tenants in step["tenants"]:
-            self._raise_rig(tenants)
-            row = methods.Search(step["size"], step.get("seconds", 0.5), step.get("tolerance", 0.1)).run(self.generator)
-            self.report.note(f"{tenants:>5} tenants: NDR {row['ndr_pps'] / 1e6:.3f}, PDR {row['pdr_pps'] / 1e6:.3f} Mpps")
-            rows.append({"tenants": tenants, **row})
+    def scale(self, step):
+        """The search on a rig that is built anew for each value of one of its measures."""
+        rows, what, way = [], step["what"], step.get("direction", "there")
+        for value in step["values"]:
+            self._raise_rig({what: value})
+            row = methods.Search(step["size"], way, step.get("seconds", 0.5), step.get("tolerance", 0.1)).run(self.generator)
+            rows.append({"value": value, "is": self._measured(what), **row})
+            self.report.note(f"{value:>7} {what}: NDR {row['ndr_pps'] / 1e6:.3f}, PDR {row['pdr_pps'] / 1e6:.3f} Mpps; "
+                             f"the sites have {rows[-1]['is']}")
         self._lower_rig()
-        return {"size": step["size"], "rows": rows}
+        return {"what": what, "direction": way, "size": step["size"], "rows": rows}
+
+    def _measured(self, what):
+        """The least that a site itself says it has of it, so that no sweep is over something that was never there."""
+        def count(site):
+            if what == "prefixes":
+                return sum(site.cli("fence", "status")["prefixes"].values())
+            stats = site.cli("stats")
+            return {"tenants": len(stats["tenants"]) - 1, "macs": max(tenant["macs"] for tenant in stats["tenants"]),
+                    "workers": sum(1 for worker in stats["workers"] if worker["busy_loops"])}[what]
+
+        return min(map(count, self.rig))
 
     def cycles(self, step):
         """perf/cycles needs hugepages only; what the rig has borrowed would be in its way."""
@@ -264,7 +289,7 @@ class Run:
         self._lower_rig()
         names = step.get("peers", list(others.ALL))
         beside = others.prepare(names, self.programs, self.report)
-        self._raise_rig(1, more_pages=BENCH_HUGEPAGES + sum(peer.hugepages() for peer in beside))
+        self._raise_rig({"tenants": 1}, more_pages=BENCH_HUGEPAGES + sum(peer.hugepages() for peer in beside))
         for peer in beside:
             self.peers_up.append(peer)
             peer.start()
@@ -272,9 +297,9 @@ class Run:
         rows, raw = [], []
         for size in step["sizes"]:
             raw.append({"size": size, "pps": self._raw_aes(size, step.get("repetitions", 3))})
-            searches = {"pontlevis": (methods.Search(size, step.get("seconds", 0.5), step.get("tolerance", 0.05)), self.generator)}
-            searches |= {peer.name: (methods.Search(size, step.get("seconds", 0.5), step.get("tolerance", 0.05)),
-                                     Named(peer.generator)) for peer in self.peers_up}
+            generators = {"pontlevis": self.generator, **{peer.name: Named(peer.generator) for peer in self.peers_up}}
+            searches = {name: (methods.Search(size, "there", step.get("seconds", 0.5), step.get("tolerance", 0.05)), generator)
+                        for name, generator in generators.items()}
             turn = {searches[peer.name][0]: peer for peer in self.peers_up}
             methods.in_turns(searches.values(), lambda search, turn=turn: self._give_turn(turn.get(search)))
             self._give_turn(None)
@@ -304,7 +329,7 @@ class Run:
         return self.rig.generator.tsc_hz * sum(mix.values()) / sum(cycles[frame] * share for frame, share in mix.items())
 
     STEPS = {"throughput": throughput, "peers": peers, "latency": latency, "loss-curve": loss_curve,
-             "back-to-back": back_to_back, "timeline": timeline, "scale-tenants": scale_tenants, "cycles": cycles,
+             "back-to-back": back_to_back, "timeline": timeline, "scale": scale, "cycles": cycles,
              "generator": generator_alone}
 
     def run(self):

@@ -9,7 +9,9 @@ from loadtest import rig
 
 DIRECTORY = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "scenarios")
 SCHEMA = os.path.join(DIRECTORY, "scenario.schema.json")
-RESULT_FORMAT = 2  # of the JSON document that a run ends with
+RESULT_FORMAT = 3  # of the JSON document that a run ends with
+# Of a scale sweep: VLANs and SAs; what fits the generator's memory; the fence's table; queues of a line.
+SCALE_MAX = {"tenants": 1024, "macs": 32768, "prefixes": 1000000, "workers": 16}
 
 
 class ScenarioError(Exception):
@@ -45,13 +47,17 @@ def load(name):
     searched = set()
     for number, step in enumerate(document["steps"]):
         if step["method"] == "throughput":
-            searched |= set(step["sizes"])
+            searched |= {(size, step.get("direction", "there")) for size in step["sizes"]}
         if step["method"] == "timeline" and step["what"] in ("site", "link") and step["what"] not in cuts:
             raise ScenarioError(f"{path}: /steps/{number}: a {step['what']} cannot be cut on the rig {document['rig']}")
-        if document["rig"] == "nic" and step["method"] == "timeline":
+        if document["rig"] == "nic" and step["method"] == "timeline" and step["what"] != "soak":
             raise ScenarioError(f"{path}: /steps/{number}: the appliances on the rig nic are not ours to change")
-        if document["rig"] != "memory" and step["method"] in ("peers", "scale-tenants"):
+        if document["rig"] != "memory" and step["method"] in ("peers", "scale"):
             raise ScenarioError(f"{path}: /steps/{number}: {step['method']} needs the rig memory")
-        if step["method"] in ("latency", "loss-curve") and (missing := set(step["sizes"]) - searched):
-            raise ScenarioError(f"{path}: /steps/{number}: no throughput step before it searches {', '.join(missing)}")
+        if step["method"] in ("latency", "loss-curve"):
+            way = step.get("direction", "there")
+            if missing := [size for size in step["sizes"] if (size, way) not in searched]:
+                raise ScenarioError(f"{path}: /steps/{number}: no throughput step before it searches {', '.join(missing)} ({way})")
+        if step["method"] == "scale" and (largest := max(step["values"])) > SCALE_MAX[step["what"]]:
+            raise ScenarioError(f"{path}: /steps/{number}/values: {largest} {step['what']}, at most {SCALE_MAX[step['what']]}")
     return {"name": os.path.basename(path)[:-5], **document}

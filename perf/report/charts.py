@@ -78,7 +78,8 @@ class Chart:
         self.axes.set_xticks(range(len(labels)), labels)
 
     def from_zero(self):
-        self.axes.set_ylim(bottom=0)
+        """With room above the highest mark, of which the scale without zero has less than a mark's size."""
+        self.axes.set_ylim(0, self.axes.get_ylim()[1] * 1.05)
 
     def thousands(self):
         self.axes.yaxis.set_major_formatter(ticker.FuncFormatter(lambda value, _: f"{value:,.0f}".replace(",", " ")))

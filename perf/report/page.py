@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-3-Clause
 """From the result of a run, or of two, to one HTML page."""
 import html
+import math
 
 from report.charts import Chart
 
@@ -73,12 +74,21 @@ class Page:
                 cycles.setdefault(str(row["frame"]), {})[row["direction"]] = row["raw_cycles_per_packet"]
         return {frame: self.result["tsc_hz"] / sum(ways.values()) for frame, ways in cycles.items() if len(ways) == 2}
 
+    RATES = ["NDR, Mpps", "PDR, Mpps", "saturated, Mpps", "NDR, Gbit/s", "PDR, Gbit/s", "generator late", "trials"]
+    WAYS = {"there": "", "back": ", the other way", "both": ", both ways at once"}
+
     def throughput(self):
         steps = self.both("throughput")
-        if not steps:
-            return
-        frames = Chart("throughput", "Throughput against frame size", "frame size, bytes", "Mpps", log_x=True)
-        bits = Chart("throughput-bits", "Throughput against frame size in bits", "frame size, bytes", "Gbit/s", log_x=True)
+        ways = [way for way in self.WAYS if any(step["direction"] == way for step, _ in steps)]
+        if ways:
+            self.throughput_of(ways[0], [(step, other) for step, other in steps if step["direction"] == ways[0]])
+        if len(ways) > 1:
+            self.directions(ways, steps)
+
+    def throughput_of(self, way, steps):
+        title = f"Throughput against frame size{self.WAYS[way]}"
+        frames = Chart("throughput", title, "frame size, bytes", "Mpps", log_x=True)
+        bits = Chart("throughput-bits", f"{title}, in bits", "frame size, bytes", "Gbit/s", log_x=True)
         rows = []
         for step, other in steps:
             sized = sorted((row for row in step["rows"] if row["size"].isdigit()), key=lambda row: int(row["size"]))
@@ -91,7 +101,7 @@ class Page:
                       number(row["saturated_pps"] / 1e6), number(row["ndr_pps"] * row["mean_size"] * 8 / 1e9),
                       number(row["pdr_pps"] * row["mean_size"] * 8 / 1e9), f"{row['slipped']:.1%}",
                       len(row["trials"])] for row in step["rows"]]
-        raw = self.raw_aes()
+        raw = self.raw_aes() if way == "there" else {}
         sizes = sorted(int(frame) for frame in raw if frame.isdigit())
         if sizes:
             frames.line(sizes, [raw[str(size)] / 1e6 for size in sizes], "raw AES-256-GCM, seal and open, one processor", 3,
@@ -104,11 +114,33 @@ class Page:
             chart.axes.minorticks_off()
         step = steps[0][0]["rows"][0]
         self.section(
-            "Throughput", f"Tenants' frames through both sites, sealed and opened. Trials of {step['trial_seconds']} s; the last "
+            f"Throughput{self.WAYS[way]}", f"Tenants' frames through both sites, sealed and opened. Trials of {step['trial_seconds']} s; the last "
             f"interval of the search is {step['tolerance']:.0%} wide. Bits are those of tenants' frames.",
             f"<figure>{frames.svg()}</figure>",
-            figure(bits, table("Throughput by frame size", ["frame, bytes", "NDR, Mpps", "PDR, Mpps", "saturated, Mpps",
-                                                            "NDR, Gbit/s", "PDR, Gbit/s", "generator late", "trials"], rows)))
+            figure(bits, table("Throughput by frame size", ["frame, bytes", *self.RATES], rows)))
+
+    def directions(self, ways, steps):
+        """The same frames each way and both ways, side by side; sizes that were searched in more than one direction."""
+        sizes = list(dict.fromkeys(row["size"] for step, _ in steps if step["direction"] != ways[0] for row in step["rows"]))
+        chart = Chart("directions", "Throughput by direction, 0.5 % loss", "frame, bytes", "Mpps")
+        rows = []
+        for step, other in steps:
+            found = {row["size"]: row for row in step["rows"]}
+            at = [place for place, size in enumerate(sizes) if size in found]
+            chart.line(at, [found[sizes[place]]["pdr_pps"] / 1e6 for place in at], self.name(step["direction"], other),
+                       ways.index(step["direction"]), other)
+            for row in (found[sizes[place]] for place in at):
+                rows.append((sizes.index(row["size"]), [
+                    self.name(row["size"], other), step["direction"],
+                    *(number(row[key] / 1e6) for key in ("ndr_pps", "pdr_pps", "saturated_pps")),
+                    *(number(row[key] * row["mean_size"] * 8 / 1e9) for key in ("ndr_pps", "pdr_pps")), f"{row['slipped']:.1%}",
+                    len(row["trials"])]))
+        chart.categories(sizes)
+        chart.from_zero()
+        self.section("Directions", "There: from the first site's hosts to the second's. Back: the other way. Both: at once; the rate "
+                     "is that of both together.",
+                     figure(chart, table("Throughput by direction", ["frame, bytes", "direction", *self.RATES],
+                                         [cells for _, cells in sorted(rows, key=lambda row: row[0])])))
 
     def peers(self):
         steps = self.both("peers")
@@ -219,27 +251,37 @@ class Page:
                      *charts, table("Cycles per packet", ["direction", "frame", "path", "AES alone", "AES / path",
                                                           "Mpps", "Gbit/s"], rows))
 
-    def scaling(self):
-        steps = self.both("scale-tenants")
-        if not steps:
-            return
-        chart = Chart("tenants", "Throughput against the number of tenants", "tenants", "Mpps", log_x=True)
-        rows = []
-        for index, (step, other) in enumerate(steps):
-            x = [row["tenants"] for row in step["rows"]]
-            for offset, (label, key) in enumerate((("no loss", "ndr_pps"), ("0.5 % loss", "pdr_pps"))):
-                chart.line(x, [row[key] / 1e6 for row in step["rows"]], self.name(f"{step['size']}, {label}", other),
-                           2 * index + offset, other)
-            chart.axes.set_xticks(x, [str(tenants) for tenants in x])
-            rows += [[self.name(row["tenants"], other), step["size"], number(row["ndr_pps"] / 1e6),
-                      number(row["pdr_pps"] / 1e6), number(row["saturated_pps"] / 1e6)] for row in step["rows"]]
-        chart.axes.minorticks_off()
-        chart.from_zero()
-        self.section("Tenants", "Every tenant has a VLAN, SAs and a flow of its own; frames take turns.",
-                     figure(chart, table("Throughput by tenants", ["tenants", "frame, bytes", "NDR, Mpps", "PDR, Mpps",
-                                                                   "saturated, Mpps"], rows)))
+    SCALES = {"tenants": ("Tenants", "tenants", "Every tenant has a VLAN, SAs and a flow of its own; frames take turns."),
+              "macs": ("MAC addresses", "MAC addresses at each site", "Hosts of one tenant, each with a flow of its own; frames "
+                       "take turns, so that every frame asks for another address than the one before. A site counts those of both ends."),
+              "prefixes": ("Prefixes", "prefixes in the fence's dataset", "The fence's table is larger; it is asked for the peers' "
+                           "addresses as ever."),
+              "workers": ("Workers", "workers of each site", "Each has a queue at every port and a flow of its own. Workers beyond "
+                          "the number of processors take turns on them: see the placement in perf/METHOD.md.")}
 
-    TIMELINES = {"rekey": "Keys change under load", "control": "Control is killed under load",
+    def scaling(self):
+        for what, (title, axis, explanation) in self.SCALES.items():
+            steps = [(step, other) for step, other in self.both("scale") if step["what"] == what]
+            if not steps:
+                continue
+            chart = Chart(f"scale-{what}", f"Throughput against the number of {axis}", axis, "Mpps", log_x=True)
+            rows, ticks = [], set()
+            for index, (step, other) in enumerate(steps):
+                x = [row["value"] for row in step["rows"]]
+                for offset, (label, key) in enumerate((("no loss", "ndr_pps"), ("0.5 % loss", "pdr_pps"))):
+                    chart.line(x, [row[key] / 1e6 for row in step["rows"]], self.name(f"{step['size']}, {label}", other),
+                               2 * index + offset, other)
+                ticks |= set(x)
+                rows += [[self.name(number(row["value"], 0), other), number(row["is"], 0), step["size"] + self.WAYS[step["direction"]],
+                          *(number(row[key] / 1e6) for key in ("ndr_pps", "pdr_pps", "saturated_pps"))] for row in step["rows"]]
+            chart.axes.set_xticks(sorted(ticks), [number(value, 0) for value in sorted(ticks)])
+            chart.axes.minorticks_off()
+            chart.from_zero()
+            self.section(title, explanation, figure(chart, table(
+                f"Throughput by {axis}", [axis, "counted by a site", "frame, bytes", "NDR, Mpps", "PDR, Mpps", "saturated, Mpps"],
+                rows)))
+
+    TIMELINES = {"soak": "A steady load", "rekey": "Keys change under load", "control": "Control is killed under load",
                  "reconfigure": "Configurations are committed under load", "site": "A site is cut off under load",
                  "link": "A line to the carrier is cut under load"}
 
@@ -250,12 +292,15 @@ class Page:
             times = [(i + 0.5) * unit for i in kept]
             lost = [max(0, series["lost"][i]) + series["refused"][i] for i in kept]
             received = Chart(f"timeline-{index}", self.TIMELINES[step["what"]], "seconds", "kpps", height=2.6)
+            # A gap of seconds is counted in the step in which it closed: as a rate that would be a spike which dwarfs all else.
+            # What is missing shows between both lines.
+            received.line(times, [series["sent"][i] / unit / 1e3 for i in kept], "sent", 1, marker="", width=1.0)
             received.line(times, [series["received"][i] / unit / 1e3 for i in kept], "received", 0, marker="")
-            received.crosses([at for at, count in zip(times, lost) if count], [0 for count in lost if count], "frames lost")
-            received.line(times, [count / unit / 1e3 for count in lost], "lost", 4, marker="", width=1.0)
+            received.crosses([at for at, count in zip(times, lost) if count], [0 for count in lost if count], "loss counted")
             delay = Chart(f"timeline-latency-{index}", "Latency meanwhile", "seconds", "latency, µs", log_y=True, height=2.6)
             for number_, (label, key) in enumerate((("median", "p50_ns"), ("99 %", "p99_ns"), ("max", "max_ns"))):
-                delay.line(times, [max(series[key][i], 1) / 1e3 for i in kept], label, number_, marker="")
+                delay.line(times, [max(series[key][i], 1) / 1e3 if series["received"][i] else math.nan for i in kept], label,
+                           number_, marker="")
             for event in step["events"]:
                 received.band(event["from_s"], event["to_s"])
                 delay.band(event["from_s"], event["to_s"])
@@ -266,8 +311,9 @@ class Page:
             drops = [[name, count] for name, count in step["drops"].items()]
             self.section(
                 self.TIMELINES[step["what"]],
-                f"{number(step['offered'], 0)} frames ({step['size']}) at {number(step['rate_pps'] / 1e3, 0)} kpps: {total} lost, "
-                f"{step['duplicates']} twice, {step['reordered']} reordered. Bands: something happens.",
+                f"{number(step['offered'], 0)} frames ({step['size']}{self.WAYS[step['direction']]}) at {number(step['rate_pps'] / 1e3, 0)} kpps: {total} lost, "
+                f"{step['duplicates']} twice, {step['reordered']} reordered; {number(step['slipped'], 0)} not offered, as the generator "
+                "was late. Bands: something happens. A loss is counted when its gap has closed.",
                 f"<figure>{received.svg()}</figure>", figure(delay, table("What happened", ["what", "at, s", "took, s"], events)
                                                              + (table("What the dataplanes dropped", ["reason", "packets"], drops)
                                                                 if drops else "")))

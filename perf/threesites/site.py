@@ -47,7 +47,7 @@ class Site:
         self.dataplane_socket = f"{self.directory}/dataplane.sock"
         self.dataset = f"{self.directory}/fence.csv"
         processors = sorted(os.sched_getaffinity(0))
-        self.worker = processors[topology.number(name) % len(processors)]  # the processor of its worker
+        self.workers = [processors[topology.number(name) % len(processors)]]  # the processors of its workers
         self.processes = {}
         self.environment = {}  # of each process, beside what the lab itself has
         self.dataplane_options = []  # beside those that every site of the lab has
@@ -99,7 +99,7 @@ class Site:
         for port, role in ports:
             words += ["--port", f"{port}:{role}:net_af_xdp_{port},iface={port},xdp_prog={self.programs.steer[role]}"]
         words += self.dataplane_options
-        return words + ["--", "--lcores", f"0@{min(os.sched_getaffinity(0))},1@{self.worker}", "--in-memory", "--no-pci",
+        return words + ["--", "--lcores", f"0@{min(os.sched_getaffinity(0))},1@{self.workers[0]}", "--in-memory", "--no-pci",
                         "--file-prefix", self.box, "-m", str(HUGEPAGES_MIB)]
 
     def control_words(self):

@@ -7,7 +7,7 @@ import subprocess
 
 import pytest
 from report import page
-from test_load_test import result
+from test_load_test import CHARTS, result
 
 # Runs inside the page: what is really drawn, where it lies, and whether it can be told from the ground.
 LOOK = """
@@ -49,7 +49,7 @@ def test_every_chart_is_drawn_and_nothing_is_wider_than_the_screen(tmp_path, wid
     assert console == []
     assert seen["dark"] == dark and seen["width"] == width and seen["ground"] != seen["ink"]
     assert seen["overflow"] <= 0
-    assert len(seen["charts"]) == 10 and seen["rows"] > 20
+    assert len(seen["charts"]) == CHARTS and seen["rows"] > 20
     for chart in seen["charts"]:
         assert chart["marks"] and chart["drawn"] == chart["marks"] and not chart["hidden"] and not chart["texts"], chart
         assert min(chart["size"]) > 100, chart
