@@ -69,6 +69,19 @@ def machine():
             "changed": bool(_output("git", "status", "--porcelain", "--untracked-files=no"))}
 
 
+def busy_share(seconds=0.5):
+    """The share of all processors' time that is somebody's, or the host's, during so many seconds."""
+    def times():
+        with open("/proc/stat", encoding="ascii") as file:
+            user, nice, system, idle, waiting, *others = map(int, file.readline().split()[1:9])
+        return user + nice + system + sum(others), idle + waiting
+
+    busy, idle = times()
+    time.sleep(seconds)
+    busy, idle = (now - before for now, before in zip(times(), (busy, idle)))
+    return busy / max(1, busy + idle)
+
+
 class Run:
     """
     scenario: as scenario.load() gives it; programs: of a build; report: where progress goes;
@@ -86,8 +99,9 @@ class Run:
         self.programs = programs
         self.report = report
         self.rig = None
+        self.placement = {}  # of the first rig: what, on which processors
         self.peers_up, self.has_turn = [], None
-        self.found = {}  # size → row of a throughput step
+        self.found = {}  # (size, direction) → row of a throughput step
         self.results = []
         self.alarms = []
         self.tsc_hz = None
@@ -103,6 +117,7 @@ class Run:
                     rig.RIGS[self.scenario["rig"]](self.programs, shape, more_pages=more_pages))
         self.rig.prepare()
         self.rig.bring_up(change)
+        self.placement = self.placement or self.rig.placement()
         self.report.note(f"{self.rig.description}; tenants: {self.rig.shape.tenants}; processors: "
                          + ", ".join(f"{what} on {' '.join(map(str, where))}" for what, where in self.rig.placement().items()))
 
@@ -336,12 +351,15 @@ class Run:
         """Returns the result; the rig is left to the caller to take down."""
         start = time.monotonic()
         started = datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+        busy = busy_share()
+        self.report.note(f"{busy:.0%} of the processors' time is others' before the run")
         for step in self.scenario["steps"]:
             self.report.step(" ".join([step["method"], step.get("what", "")]).strip())
             self.results.append({"method": step["method"], **self.STEPS[step["method"]](self, step)})
         self._lower_rig()
         return {"format": RESULT_FORMAT, "scenario": self.scenario, "started": started,
-                "seconds": round(time.monotonic() - start, 1), "machine": machine(), "rig_file": self.rig_file, "tsc_hz": self.tsc_hz, "steps": self.results,
+                "seconds": round(time.monotonic() - start, 1), "machine": {**machine(), "busy_before": busy},
+                "placement": self.placement, "rig_file": self.rig_file, "tsc_hz": self.tsc_hz, "steps": self.results,
                 "alarms": self.alarms}
 
 

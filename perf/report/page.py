@@ -19,6 +19,9 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: .1rem 1rem; } d
 """
 
 
+NOISY = 0.1  # share of the processors' time that others have
+
+
 def text(value):
     return html.escape(str(value))
 
@@ -347,7 +350,11 @@ class Page:
         pairs = {"scenario": f"{scenario['name']}: {scenario['description']}", "started": result["started"],
                  "took": f"{result['seconds']:.0f} s", "rig": scenario["rig"],
                  "commit": machine["commit"] + (", with changes" if machine["changed"] else ""),
-                 "processor": f"{machine['processor']}, {machine['processors']} used", "kernel": machine["kernel"],
+                 "processor": f"{machine['processor']}, {machine['processors']} used",
+                 "placement": "; ".join(f"{what} on {', '.join(map(str, where))}" for what, where in result["placement"].items()),
+                 "busy before": f"{machine['busy_before']:.0%} of the processors' time"
+                                + (": others were at work, the figures suffer" if machine["busy_before"] > NOISY else ""),
+                 "kernel": machine["kernel"],
                  "DPDK": machine["dpdk"]}
         return "<dl>" + "".join(f"<dt>{text(name)}</dt><dd>{text(value)}</dd>" for name, value in pairs.items()) + "</dl>"
 

@@ -10,7 +10,7 @@ import subprocess
 import time
 
 import pytest
-from loadtest import methods, scenario
+from loadtest import methods, run, scenario
 from report import page
 from threesites import lab
 
@@ -34,7 +34,8 @@ def result(name="some <scenario>"):
               for way in ("outbound", "inbound") for frame in (64, 1400, "imix")]
     return {"format": scenario.RESULT_FORMAT, "scenario": {"name": name, "description": "& all", "rig": "memory", "steps": []},
             "started": "2026-01-01T00:00:00+00:00", "seconds": 1.0, "tsc_hz": 2.4e9, "alarms": [],
-            "machine": {"processor": "some", "processors": 2, "kernel": "6", "dpdk": "22.11", "commit": "0", "changed": False},
+            "machine": {"processor": "some", "processors": 2, "kernel": "6", "dpdk": "22.11", "commit": "0", "changed": False,
+                        "busy_before": 0.02}, "placement": {"generator": [0], "par1": [1, 3]}, "rig_file": None,
             "steps": [
                 {"method": "generator", "rows": [{"line": line, "size": "64", "received_pps": 1e7, "received_bps": 5e9}
                                                  for line in ("ring", "memif")]},
@@ -125,6 +126,14 @@ def test_two_runs_on_one_page_by_the_command(tmp_path):
         done = subprocess.run([*words, str(tmp_path / wrong), "--output", str(tmp_path / "not")], text=True, capture_output=True,
                               timeout=120, check=False)
         assert done.returncode == 2 and wrong in done.stderr and not (tmp_path / "not").exists()
+
+
+def test_others_at_work_are_told_of():
+    assert "2% of the processors&#x27; time</dd>" in page.Page(result()).html() and "par1 on 1, 3" in page.Page(result()).html()
+    noisy = result()
+    noisy["machine"]["busy_before"] = 0.4
+    assert "others were at work" in page.Page(noisy).html()
+    assert 0 <= run.busy_share(0.05) <= 1
 
 
 def test_an_alarm_is_the_first_thing_said():
