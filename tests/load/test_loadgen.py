@@ -143,7 +143,7 @@ def test_frames_go_the_way_that_is_asked_for(build, wired, way, lost):
     _, relay = wired
     relay.drop = {(0, 3), (2, 4), (3, 5), (4, 6), (5, 7)}
     status, report, said = run(build, wired, "--direction", way, "--flows", "3", "--vlan", str(FIRST_VLAN), "--rate", "1kpps",
-                               "--count", "300", "--duration", "60")
+                               "--count", "300", "--duration", "60", "--drain", "500")
     assert status == 0, said
     assert (report["sent"], report["lost"], report["trial"]["direction"]) == (300, lost, way)
     there, back = report["paths"]
