@@ -577,7 +577,8 @@ class Fence:
         self.result.update(found, lost_allowed=found["worker_lost_allowed"] + found["kernel_lost_allowed"])
         self.report.note(f"longest round of a worker in a swap: {found['swap_pause_us_median']} us (median), "
                          f"{found['swap_pause_us_max']} us (the longest); in quiet windows of the same length "
-                         f"{found['quiet_pause_us_median']} us, {found['quiet_pause_us_max']} us")
+                         f"{found['quiet_pause_us_median']} us, {found['quiet_pause_us_max']} us; the round that takes a policy "
+                         f"up {found['first_round_us_median']} us, {found['first_round_us_max']} us")
         self.report.check("no packet of a round was judged by another policy", found["worker_mixed"] == 0,
                           f"{found['worker_packets']} packets in the dataplane")
         self.report.check("none was judged by no policy", found["worker_no_policy"] + found["kernel_no_policy"] == 0)
