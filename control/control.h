@@ -46,8 +46,8 @@ struct control_options {
 	const char *identity;
 	const char *state;
 	const char *bpffs;
-	bool close_new_interfaces; /* or refuse to start, see struct fence_options */
 	const char *cgroup;        /* NULL: root of the hierarchy */
+	bool close_new_interfaces; /* or refuse to start, see struct fence_options */
 	const char *audit;
 	mode_t socket_mode;
 	gid_t socket_group;     /* -1: as it is */

@@ -449,16 +449,18 @@ static int take_rule(const struct nlmsghdr *message, void *context)
 int new_links_dropped(struct new_links *links, enum new_links_kind kind, uint64_t *packets, struct error *error)
 {
 	_Alignas(struct nlmsghdr) char buffer[REQUEST_MESSAGE_SIZE];
-	struct nlmsghdr *message = nftnl_nlmsg_build_hdr(buffer, NFT_MSG_GETRULE, kinds[kind].family, NLM_F_DUMP, 0);
-	struct nftnl_rule *rule = rule_make();
+	struct nlmsghdr *message;
+	struct nftnl_rule *rule;
 
 	*packets = 0;
-	if (!rule)
-		return error_set(error, ENOMEM, NULL, "fence: out of memory");
-	nftnl_rule_nlmsg_build_payload(message, rule);
-	nftnl_rule_free(rule);
 	if (links->missing[kind][0])
 		return 0;
+	rule = rule_make();
+	if (!rule)
+		return error_set(error, ENOMEM, NULL, "fence: out of memory");
+	message = nftnl_nlmsg_build_hdr(buffer, NFT_MSG_GETRULE, kinds[kind].family, NLM_F_DUMP, 0);
+	nftnl_rule_nlmsg_build_payload(message, rule);
+	nftnl_rule_free(rule);
 	return request_run(links->request, message, take_rule, packets, error);
 }
 
