@@ -80,14 +80,11 @@ static bool is_guarded(const struct fence *fence, uint32_t ifindex)
 	return false;
 }
 
-/* Notes that an interface is guarded. */
+/* Notes that an interface is guarded, which was not. */
 static int interface_enter(struct fence *fence, uint32_t ifindex, struct error *error)
 {
-	uint32_t *grown;
+	uint32_t *grown = reallocarray(fence->interfaces, fence->interface_count + 1, sizeof(*grown));
 
-	if (is_guarded(fence, ifindex))
-		return 0;
-	grown = reallocarray(fence->interfaces, fence->interface_count + 1, sizeof(*grown));
 	if (!grown)
 		return error_set(error, ENOMEM, NULL, "fence: out of memory");
 	fence->interfaces = grown;

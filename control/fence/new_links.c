@@ -199,7 +199,7 @@ static void put_every_interface(struct nlmsghdr *message)
 {
 	struct nlattr *hook = mnl_attr_nest_start(message, NFTA_CHAIN_HOOK), *devices;
 
-	mnl_attr_put_u32(message, NFTA_HOOK_HOOKNUM, htonl(HOOK_NETDEV_EGRESS));
+	mnl_attr_put_u32(message, NFTA_HOOK_HOOKNUM, htonl(kinds[NEW_LINKS_FRAMES].hook));
 	mnl_attr_put_u32(message, NFTA_HOOK_PRIORITY, htonl(INT_MAX));
 	devices = mnl_attr_nest_start(message, NFTA_HOOK_DEVS);
 	mnl_attr_put(message, DEVICE_PREFIX, 0, NULL);
