@@ -212,9 +212,11 @@ def test_refusals_are_events_in_bounded_number(fresh):
     for _ in range(CONNECTIONS):
         with Remote(fresh) as remote:
             remote.send(noise.frame(b"x"))
+            assert remote.receive(1) == b"", "it is closed, so it has been judged"
     with fresh.client() as client:
         client.call("events.subscribe", events=["handshake"], **{"from": last + 1})
         found = []
         while (one := client.answer())["method"] != "events.caught_up":
-            found.append(one["params"])
-    assert 1 <= len(found) < CONNECTIONS / 4 and all(STRANGER in one["text"] for one in found)
+            found.append(one["params"]["text"])
+    # The site itself may have dialled, for a moment, a peer of one of prepare()'s documents.
+    assert 1 <= sum(STRANGER in text for text in found) <= len(found) < CONNECTIONS / 4, found

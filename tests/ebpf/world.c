@@ -64,21 +64,6 @@ int tap_open(const char *interface)
 	return tap;
 }
 
-unsigned int tap_count(int tap)
-{
-	struct sockaddr_ll from;
-	socklen_t length = sizeof(from);
-	unsigned int count = 0;
-	char byte;
-
-	(void)usleep(20000);
-	while (recvfrom(tap, &byte, 1, MSG_TRUNC, (struct sockaddr *)&from, &length) > 0) {
-		count += from.sll_pkttype != PACKET_OUTGOING;
-		length = sizeof(from);
-	}
-	return count;
-}
-
 void world_open(void)
 {
 	char *root = cgroup_mount_point("/proc/self/mountinfo");
@@ -207,6 +192,24 @@ static int goes_to(const struct frame *frame, const struct sockaddr_storage *to)
 		return frame->bytes[12] == 0x08 && frame->bytes[13] == 0x00 &&
 		       !memcmp(frame->bytes + 30, &ipv4->sin_addr, 4);
 	return frame->bytes[12] == 0x86 && frame->bytes[13] == 0xdd && !memcmp(frame->bytes + 38, &ipv6->sin6_addr, 16);
+}
+
+unsigned int tap_count(int tap, const char *address)
+{
+	struct sockaddr_storage to;
+	struct sockaddr_ll from;
+	struct frame frame;
+	socklen_t length = sizeof(from);
+	unsigned int count = 0;
+
+	if (address)
+		(void)address_of(address, 0, &to);
+	(void)usleep(20000);
+	while (recvfrom(tap, frame.bytes, FRAME_ROOM, 0, (struct sockaddr *)&from, &length) > 0) {
+		count += from.sll_pkttype != PACKET_OUTGOING && (!address || goes_to(&frame, &to));
+		length = sizeof(from);
+	}
+	return count;
 }
 
 unsigned int world_arrived(const char *address)

@@ -33,9 +33,12 @@ int try_raw(const char *interface, const char *address, uint16_t port);
 int raw_open(void);
 int raw_send(int fd, const char *interface, const char *address, uint16_t port, uint16_t cut);
 
-/* Listens to an interface; how many frames have come in there since the last call, whoever they are for. */
+/*
+ * Listens to an interface; how many frames have come in there since the last call: those to an IP destination, or with
+ * NULL all of them, among which may be what the kernel says by itself at a moment of its own choice.
+ */
 int tap_open(const char *interface);
-unsigned int tap_count(int tap);
+unsigned int tap_count(int tap, const char *address);
 
 /* Frames to this IP destination that arrived at the far end since the last call. */
 unsigned int world_arrived(const char *address);
