@@ -108,13 +108,13 @@ class Run:
 
     # The rig
 
-    def _raise_rig(self, shape=None, change=None, more_pages=0):
-        """shape: what differs from the scenario's own."""
+    def _raise_rig(self, shape=None, change=None, more_pages=0, name=None):
+        """shape: what differs from the scenario's own; name: of another rig than the scenario's, which has no shape of its own."""
         self._lower_rig()
         program.refuse_if_present()
-        shape = rig.Shape(**(shape or {"tenants": self.scenario.get("tenants", 1)}))
+        shape = rig.Shape(**(shape or ({} if name else {"tenants": self.scenario.get("tenants", 1)})))
         self.rig = (nic.NicRig(self.programs, self.rig_file) if self.rig_file else
-                    rig.RIGS[self.scenario["rig"]](self.programs, shape, more_pages=more_pages))
+                    rig.RIGS[name or self.scenario["rig"]](self.programs, shape, more_pages=more_pages))
         self.rig.prepare()
         self.rig.bring_up(change)
         self.placement = self.placement or self.rig.placement()
@@ -172,10 +172,12 @@ class Run:
     def timeline(self, step):
         what, size, seconds = step["what"], step.get("size", "imix:1400"), step.get("seconds", 10)
         way = step.get("direction", "there")
-        if what == "rekey":
-            self._raise_rig(change=short_lives)
+        name = step.get("rig", self.scenario["rig"])
+        other = name if name != self.scenario["rig"] else None
+        if what == "rekey" or other:
+            self._raise_rig(change=short_lives if what == "rekey" else None, name=other)
         generator, before = self.generator, self.rig.named_drops()
-        known = self.found.get((size, way))
+        known = None if other else self.found.get((size, way))
         rate = step.get("load", 0.3) * (known["ndr_pps"] if known and known["ndr_pps"] else ASSUMED_PPS)
         interval_ms = INTERVAL_MS * max(1, round(seconds * 1000 / INTERVAL_MS / POINTS))
         row = methods.timeline(generator, size, way, rate, seconds, interval_ms, self.EVENTS[what](self, seconds), self.report.note)
@@ -184,9 +186,9 @@ class Run:
             self.report.note(f"par1 began to seal with a new SA {len(row['events'])} times")
         row["drops"] = {name: count - before.get(name, 0) for name, count in self.rig.named_drops().items()
                         if count > before.get(name, 0)}
-        if what not in ("reconfigure", "soak"):
+        if other or what not in ("reconfigure", "soak"):
             self._lower_rig()  # the next step finds it as it was at first
-        return {"what": what, "direction": way, **row}
+        return {"what": what, "rig": name, "direction": way, **row}
 
     def _events_control(self, seconds):
         site = self.rig["par1"]

@@ -9,7 +9,7 @@ from loadtest import rig
 
 DIRECTORY = os.path.join(os.path.dirname(os.path.dirname(os.path.realpath(__file__))), "scenarios")
 SCHEMA = os.path.join(DIRECTORY, "scenario.schema.json")
-RESULT_FORMAT = 3  # of the JSON document that a run ends with
+RESULT_FORMAT = 4  # of the JSON document that a run ends with
 # Of a scale sweep: VLANs and SAs; what fits the generator's memory; the fence's table; queues of a line.
 SCALE_MAX = {"tenants": 1024, "macs": 32768, "prefixes": 1000000, "workers": 16}
 
@@ -43,15 +43,16 @@ def load(name):
         raise ScenarioError(f"{path}: {place}: {error.message}")
     if document["rig"] == "nic" and "tenants" in document:
         raise ScenarioError(f"{path}: /tenants: stands in the rig file")
-    cuts = rig.RIGS[document["rig"]].cuts if document["rig"] != "nic" else ()
     searched = set()
     for number, step in enumerate(document["steps"]):
         if step["method"] == "throughput":
             searched |= {(size, step.get("direction", "there")) for size in step["sizes"]}
-        if step["method"] == "timeline" and step["what"] in ("site", "link") and step["what"] not in cuts:
-            raise ScenarioError(f"{path}: /steps/{number}: a {step['what']} cannot be cut on the rig {document['rig']}")
-        if document["rig"] == "nic" and step["method"] == "timeline" and step["what"] != "soak":
-            raise ScenarioError(f"{path}: /steps/{number}: the appliances on the rig nic are not ours to change")
+        if step["method"] == "timeline":
+            if document["rig"] == "nic" and (step["what"] != "soak" or "rig" in step):
+                raise ScenarioError(f"{path}: /steps/{number}: the appliances on the rig nic are not ours to change")
+            name = step.get("rig", document["rig"])
+            if step["what"] in ("site", "link") and step["what"] not in rig.RIGS[name].cuts:
+                raise ScenarioError(f"{path}: /steps/{number}: a {step['what']} cannot be cut on the rig {name}")
         if document["rig"] != "memory" and step["method"] in ("peers", "scale"):
             raise ScenarioError(f"{path}: /steps/{number}: {step['method']} needs the rig memory")
         if step["method"] in ("latency", "loss-curve"):

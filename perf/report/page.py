@@ -314,7 +314,7 @@ class Page:
             drops = [[name, count] for name, count in step["drops"].items()]
             self.section(
                 self.TIMELINES[step["what"]],
-                f"{number(step['offered'], 0)} frames ({step['size']}{self.WAYS[step['direction']]}) at {number(step['rate_pps'] / 1e3, 0)} kpps: {total} lost, "
+                f"{number(step['offered'], 0)} frames ({step['size']}{self.WAYS[step['direction']]}; rig {step['rig']}) at {number(step['rate_pps'] / 1e3, 0)} kpps: {total} lost, "
                 f"{step['duplicates']} twice, {step['reordered']} reordered; {number(step['slipped'], 0)} not offered, as the generator "
                 "was late. Bands: something happens. A loss is counted when its gap has closed.",
                 f"<figure>{received.svg()}</figure>", figure(delay, table("What happened", ["what", "at, s", "took, s"], events)

@@ -50,8 +50,8 @@ def result(name="some <scenario>"):
                 {"method": "loss-curve", "rows": [{"size": "64", "share": share, "rate_pps": 1e6, **BRIEF}
                                                   for share in (0.5, 1.5)]},
                 {"method": "back-to-back", "rows": [{"size": "64", "frames": 4711, "at_least": True}]},
-                {"method": "timeline", "what": "rekey", "direction": "there", "size": "64", "rate_pps": 100.0, "interval_ms": 50,
-                 "intervals": series, "events": [{"what": "new SA", "from_s": 0.2, "to_s": 0.2}], "drops": {"a b": 7},
+                {"method": "timeline", "what": "rekey", "rig": "memory", "direction": "there", "size": "64", "rate_pps": 100.0,
+                 "interval_ms": 50, "intervals": series, "events": [{"what": "new SA", "from_s": 0.2, "to_s": 0.2}], "drops": {"a b": 7},
                  "latency_ns": LATENCY, **BRIEF},
                 *({"method": "scale", "what": what, "direction": "there", "size": "64",
                    "rows": [{"value": count, "is": count, "size": "64", **FOUND} for count in (1, 16)]}
@@ -155,6 +155,8 @@ def test_the_library_of_scenarios_is_valid():
     ({"rig": "cloud", "description": "x", "steps": [{"method": "throughput", "sizes": ["64"]}]}, "/rig"),
     ({"rig": "memory", "description": "x", "steps": [{"method": "throughput", "sizes": ["big"]}]}, "/steps/0"),
     ({"rig": "memory", "description": "x", "steps": [{"method": "timeline", "what": "link"}]}, "a link cannot be cut"),
+    ({"rig": "veth", "description": "x", "steps": [{"method": "timeline", "what": "site", "rig": "memory"}]}, "cut on the rig memory"),
+    ({"rig": "nic", "description": "x", "steps": [{"method": "timeline", "what": "soak", "rig": "veth"}]}, "not ours to change"),
     ({"rig": "veth", "description": "x", "steps": [{"method": "peers", "sizes": ["64"]}]}, "/steps/0: peers needs"),
     ({"rig": "memory", "description": "x", "steps": [{"method": "latency", "sizes": ["64"]}]}, "/steps/0: no throughput"),
     ({"rig": "memory", "description": "x", "steps": [{"method": "throughput", "sizes": ["64"]},
@@ -284,7 +286,7 @@ def test_what_happens_under_load_is_on_the_timeline(build, tmp_path):
     path = write_scenario(tmp_path / "changes.json",
                           {"method": "throughput", "sizes": ["512"], "seconds": 0.1, "tolerance": 0.4},
                           {"method": "timeline", "what": "reconfigure", "size": "512", "seconds": 5, "load": 0.05},
-                          {"method": "timeline", "what": "site", "size": "512", "seconds": 12, "load": 0.05})
+                          {"method": "timeline", "what": "site", "rig": "veth", "size": "512", "seconds": 12, "load": 0.05})
     _, commits, cut = finished(lab_run(build, path, "--output", str(tmp_path / "run")), tmp_path / "run")
     assert len(commits["events"]) == 4 and commits["lost"] == 0 and commits["received"] > 0
     event, = cut["events"]
