@@ -2,7 +2,6 @@
 #include "control/fence/new_links.h"
 
 #include <arpa/inet.h>
-#include <event2/event.h>
 #include <libmnl/libmnl.h>
 #include <libnftnl/batch.h>
 #include <libnftnl/chain.h>
@@ -20,8 +19,8 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 
+#include "control/netlink/notifications.h"
 #include "control/netlink/request.h"
 
 static const char table_name[] = "pontlevis", set_name[] = "guarded", chain_name[] = "new_links";
@@ -41,7 +40,6 @@ enum {
 	ELEMENTS_AT_ONCE = 512,
 	FIXED_SIZE = 16384, /* bytes, of everything in a batch but the elements */
 	ELEMENT_SIZE = 64,  /* at most */
-	NOTIFICATION_SIZE = 65536,
 };
 
 static const struct {
@@ -58,8 +56,8 @@ struct new_links {
 	struct new_links_callbacks callbacks;
 	bool demand_all;
 	struct request *request;
-	struct mnl_socket *notifications;
-	struct event *event;
+	struct notifications *notifications;
+	bool touched;                       /* somebody has changed something of ours, which was not told yet */
 	char missing[NEW_LINKS_KINDS][192]; /* empty: it stands */
 };
 
@@ -490,40 +488,28 @@ static bool is_touch(const struct new_links *links, const struct nlmsghdr *messa
 	return ours;
 }
 
-static void on_notification(evutil_socket_t fd, short what, void *context)
+static void on_message(void *context, const struct nlmsghdr *message)
 {
-	_Alignas(struct nlmsghdr) char buffer[NOTIFICATION_SIZE];
 	struct new_links *links = context;
-	bool touched = false;
-	ssize_t got;
 
-	(void)fd, (void)what;
-	while ((got = mnl_socket_recvfrom(links->notifications, buffer, sizeof(buffer))) > 0 || errno == ENOBUFS) {
-		const struct nlmsghdr *message = (const struct nlmsghdr *)(const void *)buffer;
-		int length = (int)got;
-
-		/* More at once than there was room for: anything may have been among them. */
-		touched |= got < 0;
-		for (; mnl_nlmsg_ok(message, length); message = mnl_nlmsg_next(message, &length))
-			touched |= is_touch(links, message);
-	}
-	if (touched)
-		links->callbacks.touched(links->callbacks.context);
+	links->touched |= is_touch(links, message);
 }
 
-static int watch(struct new_links *links, struct event_base *base, struct error *error)
+static void on_lost(void *context)
 {
-	int group = NFNLGRP_NFTABLES;
+	struct new_links *links = context;
 
-	links->notifications = mnl_socket_open2(NETLINK_NETFILTER, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (!links->notifications || mnl_socket_bind(links->notifications, 0, MNL_SOCKET_AUTOPID) < 0 ||
-		mnl_socket_setsockopt(links->notifications, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) < 0)
-		return error_set(error, errno, NULL, "fence: netlink of nftables: %s", strerror(errno));
-	links->event =
-		event_new(base, mnl_socket_get_fd(links->notifications), EV_READ | EV_PERSIST, on_notification, links);
-	if (!links->event || event_add(links->event, NULL))
-		return error_set(error, ENOMEM, NULL, "fence: netlink event of nftables");
-	return 0;
+	links->touched = true;
+}
+
+static void on_taken(void *context)
+{
+	struct new_links *links = context;
+
+	if (links->touched) {
+		links->touched = false;
+		links->callbacks.touched(links->callbacks.context);
+	}
 }
 
 /* --- start and end --- */
@@ -531,7 +517,10 @@ static int watch(struct new_links *links, struct event_base *base, struct error 
 struct new_links *new_links_start(
 	struct event_base *base, bool demand_all, const struct new_links_callbacks *callbacks, struct error *error)
 {
+	static const int groups[] = {NFNLGRP_NFTABLES};
 	struct new_links *links = calloc(1, sizeof(*links));
+	const struct notifications_callbacks notified = {
+		.context = links, .message = on_message, .lost = on_lost, .taken = on_taken};
 
 	if (!links) {
 		(void)error_set(error, ENOMEM, NULL, "fence: out of memory");
@@ -540,7 +529,9 @@ struct new_links *new_links_start(
 	links->callbacks = *callbacks;
 	links->demand_all = demand_all;
 	links->request = request_open(NETLINK_NETFILTER, error);
-	if (!links->request || watch(links, base, error)) {
+	if (links->request)
+		links->notifications = notifications_start(base, NETLINK_NETFILTER, groups, 1, &notified, error);
+	if (!links->notifications) {
 		new_links_stop(links);
 		return NULL;
 	}
@@ -551,10 +542,7 @@ void new_links_stop(struct new_links *links)
 {
 	if (!links)
 		return;
-	if (links->event)
-		event_free(links->event);
-	if (links->notifications)
-		(void)mnl_socket_close(links->notifications);
+	notifications_stop(links->notifications);
 	request_close(links->request);
 	free(links);
 }

@@ -7,11 +7,11 @@
 #include <linux/rtnetlink.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
 #include <sys/time.h>
 
 #include "control/netlink/hop.h"
 #include "control/netlink/interface.h"
+#include "control/netlink/notifications.h"
 #include "control/netlink/request.h"
 #include "control/netlink/route.h"
 
@@ -22,17 +22,12 @@ enum {
 	RETRY_S = 1,
 	/* and everything is looked at, whatever the notifications said, every so many retries. */
 	RENEW_EVERY = 10,
-	/* Room for notifications: about 2,000. More at once are lost, and noticed (ENOBUFS). */
-	NOTIFICATION_BYTES = 1 << 20,
-	/* Datagrams read before other events get their turn. */
-	NOTIFICATIONS_AT_ONCE = 64,
 };
 
 struct mirror {
 	struct mirror_callbacks callbacks;
 	struct request *request;
-	struct mnl_socket *notifications;
-	struct event *readable;
+	struct notifications *notifications;
 	struct event *fold;
 	struct event *tick;
 	struct interfaces interfaces;
@@ -42,7 +37,6 @@ struct mirror {
 	bool announce; /* the destinations are new: say "changed" even if the answers look the same */
 	bool swept;    /* neighbours left by an earlier process are gone */
 	int trouble;   /* code of the error last told, so that each is told once */
-	char buffer[REQUEST_BUFFER_SIZE];
 };
 
 /* A failure that no caller waits for: told once until things work again. */
@@ -143,14 +137,21 @@ static void on_tick(evutil_socket_t fd, short what, void *data)
 		refresh(mirror, HOP_RETRY);
 }
 
+static void on_lost(void *context)
+{
+	struct mirror *mirror = context;
+
+	mirror->lost = true;
+	fold(mirror);
+}
+
 static void take_link(struct mirror *mirror, const struct nlmsghdr *message)
 {
 	const struct ifinfomsg *info = mnl_nlmsg_get_payload(message);
 	int change = interfaces_update(&mirror->interfaces, message);
 
 	if (change < 0) {
-		mirror->lost = true;
-		fold(mirror);
+		on_lost(mirror);
 		return;
 	}
 	if (message->nlmsg_type == RTM_DELLINK && change)
@@ -165,8 +166,9 @@ static void take_link(struct mirror *mirror, const struct nlmsghdr *message)
 		fold(mirror);
 }
 
-static void take_notification(struct mirror *mirror, const struct nlmsghdr *message)
+static void on_message(void *context, const struct nlmsghdr *message)
 {
+	struct mirror *mirror = context;
 	struct neighbour neighbour;
 
 	switch (message->nlmsg_type) {
@@ -188,87 +190,40 @@ static void take_notification(struct mirror *mirror, const struct nlmsghdr *mess
 	}
 }
 
-static void on_readable(evutil_socket_t fd, short what, void *data)
-{
-	struct mirror *mirror = data;
-
-	(void)fd;
-	(void)what;
-	for (int i = 0; i < NOTIFICATIONS_AT_ONCE; i++) {
-		ssize_t received = mnl_socket_recvfrom(mirror->notifications, mirror->buffer, sizeof(mirror->buffer));
-		const struct nlmsghdr *message = (const struct nlmsghdr *)(const void *)mirror->buffer;
-		int length = (int)received;
-
-		if (received < 0 && (errno == EAGAIN || errno == EINTR))
-			return;
-		if (received < 0) {
-			/* ENOBUFS: too many at once; ENOSPC: one did not fit. Either way something was missed. */
-			mirror->lost = true;
-			fold(mirror);
-			return;
-		}
-		for (; mnl_nlmsg_ok(message, length); message = mnl_nlmsg_next(message, &length))
-			take_notification(mirror, message);
-	}
-}
-
-/* Subscribes before anything is read, so that no change falls between reading and listening. */
-static int subscribe(struct mirror *mirror, struct error *error)
-{
-	static const int groups[] = {RTNLGRP_LINK, RTNLGRP_NEIGH, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
-		RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE, RTNLGRP_NEXTHOP};
-	int size = NOTIFICATION_BYTES, fd;
-
-	mirror->notifications = mnl_socket_open2(NETLINK_ROUTE, SOCK_CLOEXEC | SOCK_NONBLOCK);
-	if (!mirror->notifications)
-		return error_set(error, errno, NULL, "netlink: cannot open a socket: %s", strerror(errno));
-	fd = mnl_socket_get_fd(mirror->notifications);
-	/* Above the system's limit needs CAP_NET_ADMIN; without it the limit is what we get. */
-	if (setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size)) < 0)
-		(void)setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &size, sizeof(size));
-	if (mnl_socket_bind(mirror->notifications, 0, MNL_SOCKET_AUTOPID) < 0)
-		return error_set(error, errno, NULL, "netlink: cannot bind the socket: %s", strerror(errno));
-	for (size_t i = 0; i < sizeof(groups) / sizeof(groups[0]); i++) {
-		int group = groups[i];
-
-		if (mnl_socket_setsockopt(mirror->notifications, NETLINK_ADD_MEMBERSHIP, &group, sizeof(group)) < 0)
-			return error_set(error, errno, NULL, "netlink: cannot subscribe to group %d: %s", group,
-				strerror(errno));
-	}
-	return 0;
-}
-
 static int add_events(struct mirror *mirror, struct event_base *base, struct error *error)
 {
 	struct timeval retry = {.tv_sec = RETRY_S};
 
-	mirror->readable =
-		event_new(base, mnl_socket_get_fd(mirror->notifications), EV_READ | EV_PERSIST, on_readable, mirror);
 	mirror->fold = event_new(base, -1, 0, on_fold, mirror);
 	mirror->tick = event_new(base, -1, EV_PERSIST, on_tick, mirror);
-	if (!mirror->readable || !mirror->fold || !mirror->tick || event_add(mirror->readable, NULL) < 0 ||
-		event_add(mirror->tick, &retry) < 0)
+	if (!mirror->fold || !mirror->tick || event_add(mirror->tick, &retry) < 0)
 		return error_set(error, ENOMEM, NULL, "netlink: cannot add events");
 	return 0;
 }
 
 struct mirror *mirror_start(struct event_base *base, const struct mirror_callbacks *callbacks, struct error *error)
 {
-	struct mirror *mirror;
+	static const int groups[] = {RTNLGRP_LINK, RTNLGRP_NEIGH, RTNLGRP_IPV4_IFADDR, RTNLGRP_IPV6_IFADDR,
+		RTNLGRP_IPV4_ROUTE, RTNLGRP_IPV6_ROUTE, RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE, RTNLGRP_NEXTHOP};
+	struct mirror *mirror = calloc(1, sizeof(*mirror));
+	const struct notifications_callbacks notified = {.context = mirror, .message = on_message, .lost = on_lost};
 
-	mirror = calloc(1, sizeof(*mirror));
 	if (!mirror) {
 		error_set(error, ENOMEM, NULL, "netlink: out of memory");
 		return NULL;
 	}
 	mirror->callbacks = *callbacks;
 	mirror->request = request_open(NETLINK_ROUTE, error);
-	if (!mirror->request || subscribe(mirror, error) < 0 || add_events(mirror, base, error) < 0 ||
-		read_interfaces(mirror, error) < 0) {
-		mirror_stop(mirror);
-		return NULL;
-	}
+	if (!mirror->request || add_events(mirror, base, error) < 0)
+		goto undo;
+	mirror->notifications =
+		notifications_start(base, NETLINK_ROUTE, groups, sizeof(groups) / sizeof(groups[0]), &notified, error);
+	if (!mirror->notifications || read_interfaces(mirror, error) < 0)
+		goto undo;
 	return mirror;
+undo:
+	mirror_stop(mirror);
+	return NULL;
 }
 
 static void free_event(struct event *event)
@@ -286,9 +241,7 @@ void mirror_stop(struct mirror *mirror)
 	interfaces_free(&mirror->interfaces);
 	free_event(mirror->tick);
 	free_event(mirror->fold);
-	free_event(mirror->readable);
-	if (mirror->notifications)
-		mnl_socket_close(mirror->notifications);
+	notifications_stop(mirror->notifications);
 	request_close(mirror->request);
 	free(mirror);
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 /*
  * Questions and orders to the kernel over netlink, one at a time: the kernel answers while it takes the message, so
- * asking blocks for microseconds only. Notifications arrive elsewhere (mirror.c).
+ * asking blocks for microseconds only. Notifications arrive elsewhere (notifications.h).
  */
 #ifndef CONTROL_NETLINK_REQUEST_H
 #define CONTROL_NETLINK_REQUEST_H
