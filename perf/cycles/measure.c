@@ -364,7 +364,7 @@ void measure(struct rig *rig, enum direction direction, uint16_t frame, unsigned
 	out->empty = (double)empty / rig->options.workers / total;
 	out->raw = (double)raw / total;
 	out->raw_keys = (double)raw_keys / total;
-	out->mpps = total * rig->options.workers / ((double)path_span / (double)rte_get_tsc_hz()) / 1e6;
+	out->mpps = total * rig->options.workers / ((double)path_span / (double)rig->tsc_hz) / 1e6;
 	for (unsigned int i = 0; i < 12; i++)
 		out->bytes += size_of(frame, i) / 12.0;
 }

@@ -17,6 +17,7 @@
 #include <rte_random.h>
 
 #include "dataplane/fence_program.h"
+#include "perf/clock.h"
 #include "pontlevis/fence_map.h"
 
 enum { RING_SIZE = 16384, FRAME_ROOM = 9216, VNI_BASE = 1000, PATH_MTU = 9200 };
@@ -349,6 +350,7 @@ void rig_create(struct rig *rig, const struct rig_options *options)
 {
 	memset(rig, 0, sizeof(*rig));
 	rig->options = *options;
+	rig->tsc_hz = clock_tsc_hz();
 	rig->pool = rte_pktmbuf_pool_create("bench", options->buffers * options->workers + 1024, 256, PORT_POOL_PRIVATE,
 		RTE_PKTMBUF_HEADROOM + FRAME_ROOM, SOCKET_ID_ANY);
 	require(rig->pool != NULL, "not enough hugepage memory for the buffers");

@@ -40,6 +40,7 @@ struct rig {
 	struct rig_options options;
 	struct rte_mempool *pool;
 	struct site a, b;
+	uint64_t tsc_hz; /* ticks of rte_rdtsc() in a second */
 };
 
 /* Builds both sites; exits with a message if that fails. */

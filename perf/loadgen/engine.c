@@ -19,6 +19,8 @@
 #include <rte_pause.h>
 #include <rte_random.h>
 
+#include "perf/clock.h"
+
 enum {
 	DESCRIPTORS = 2048,
 	POOL_CACHE = 256,
@@ -194,7 +196,8 @@ static void clear_buffer(struct rte_mempool *pool, void *argument, void *object,
 int engine_start(struct engine *engine, const struct options *options)
 {
 	engine->options = options;
-	engine->ns_per_tick = 1e9 / (double)rte_get_tsc_hz();
+	engine->tsc_hz = clock_tsc_hz();
+	engine->ns_per_tick = 1e9 / (double)engine->tsc_hz;
 	engine->token = (uint32_t)rte_rand() << 16;
 	engine->pool = create_pool("send", options->buffers * options->ports, options, false);
 	if (engine->pool == NULL)
@@ -360,7 +363,7 @@ static void reset(struct engine *engine, const struct trial *trial)
 	engine->trial = trial;
 	/* 16 bits are for the trials of a process. */
 	engine->token = (engine->token & 0xffff0000u) | ((engine->token + 1) & 0xffff);
-	engine->interval_ticks = rte_get_tsc_hz() / 1000 * step;
+	engine->interval_ticks = engine->tsc_hz / 1000 * step;
 	engine->intervals = 0;
 	if (trial->interval_ms != 0)
 		engine->intervals =

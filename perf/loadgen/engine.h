@@ -77,6 +77,7 @@ struct engine {
 	struct stream *stream;
 	struct book *book;
 	unsigned int streams, streams_per_path;
+	uint64_t tsc_hz;
 	double ns_per_tick;
 	uint32_t token; /* of the trial; the high half is the process's */
 	/* The trial under way. */

@@ -82,7 +82,7 @@ static bool watch(void *argument)
 	struct loadgen *loadgen = argument;
 
 	if (!loadgen->options.quiet && rte_rdtsc() >= loadgen->next_progress_tsc) {
-		loadgen->next_progress_tsc = rte_rdtsc() + rte_get_tsc_hz();
+		loadgen->next_progress_tsc = rte_rdtsc() + loadgen->engine.tsc_hz;
 		report_progress(&loadgen->engine, stderr);
 	}
 	return is_signalled(loadgen);
@@ -90,7 +90,7 @@ static bool watch(void *argument)
 
 static int run_trial(struct loadgen *loadgen, const struct trial *trial)
 {
-	loadgen->next_progress_tsc = rte_rdtsc() + rte_get_tsc_hz();
+	loadgen->next_progress_tsc = rte_rdtsc() + loadgen->engine.tsc_hz;
 	if (engine_trial(&loadgen->engine, trial, watch, loadgen) != 0)
 		return -1;
 	report_alarms(&loadgen->engine, stderr);
@@ -204,7 +204,7 @@ static int obey_lines(struct loadgen *loadgen)
 	struct pollfd polled[] = {{.fd = STDIN_FILENO, .events = POLLIN}, {.fd = loadgen->signal_fd, .events = POLLIN}};
 	size_t used = 0;
 
-	print_line(json_pack("{s:b, s:I}", "ready", true, "tsc_hz", (json_int_t)rte_get_tsc_hz()));
+	print_line(json_pack("{s:b, s:I}", "ready", true, "tsc_hz", (json_int_t)loadgen->engine.tsc_hz));
 	while (!is_signalled(loadgen)) {
 		char *end = memchr(buffer, '\n', used);
 		ssize_t got;
