@@ -12,7 +12,7 @@ import sys
 import pytest
 
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
-sys.path.insert(0, os.path.join(TREE, "perf"))
+sys.path[:0] = [os.path.join(TREE, "perf"), os.path.join(TREE, "tests")]  # threesites; contract
 
 # pylint: disable=wrong-import-position
 from appliance import HUGEPAGES_MIB, PREFIX, Appliance
