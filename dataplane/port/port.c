@@ -120,22 +120,22 @@ static int probe(const struct port_option *option, uint16_t *ethdev)
 	return 0;
 }
 
-/* MTU that the kernel has for an interface, 0 if it does not say. */
-static uint32_t kernel_mtu(uint32_t ifindex)
+/* Asks (SIOCGIFMTU) or tells (SIOCSIFMTU) the kernel the MTU of an interface: 0, or -1 with errno. */
+static int kernel_mtu(unsigned long what, uint32_t ifindex, uint32_t *mtu)
 {
-	struct ifreq request = {0};
-	uint32_t mtu = 0;
-	int fd;
+	struct ifreq request = {.ifr_mtu = (int)*mtu};
+	int fd, result;
 
 	if (if_indextoname(ifindex, request.ifr_name) == NULL)
-		return 0;
+		return -1;
 	fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 	if (fd < 0)
-		return 0;
-	if (ioctl(fd, SIOCGIFMTU, &request) == 0)
-		mtu = (uint32_t)request.ifr_mtu;
+		return -1;
+	result = ioctl(fd, what, &request);
+	if (result == 0)
+		*mtu = (uint32_t)request.ifr_mtu;
 	close(fd);
-	return mtu;
+	return result;
 }
 
 /* Largest MTU that the driver admits; frames count with their FCS in its max_rx_pktlen. */
@@ -190,7 +190,9 @@ static int configure(struct port *port, const struct rte_eth_dev_info *info, uns
 		result = rte_eth_rx_queue_setup(port->ethdev, queue, receive_descriptors(port, info),
 			(unsigned int)rte_eth_dev_socket_id(port->ethdev), NULL, port->pool);
 		if (result != 0)
-			return fail(port->name, "receive queue %u: %s", queue, rte_strerror(-result));
+			return fail(port->name,
+				"receive queue %u: %s; the driver may need more than %u buffers (--buffers)", queue,
+				rte_strerror(-result), port->pool->size);
 	}
 	for (unsigned int queue = 0; queue < workers; queue++) {
 		result = rte_eth_tx_queue_setup(port->ethdev, (uint16_t)queue,
@@ -213,6 +215,7 @@ static int open_twin(struct port *port, const struct port_option *option, unsign
 	struct rte_eth_dev_info info;
 	struct port twin = *port;
 	struct port_option tap = {.role = PONT_PORT_WAN};
+	uint32_t mtu = port->mtu;
 
 	(void)snprintf(tap.name, sizeof(tap.name), "%.24s.twin", port->name);
 	(void)snprintf(tap.devargs, sizeof(tap.devargs), "net_tap_twin_%s,iface=%s,mac=%02x:%02x:%02x:%02x:%02x:%02x",
@@ -224,9 +227,12 @@ static int open_twin(struct port *port, const struct port_option *option, unsign
 	port->twin = twin.ethdev;
 	if (rte_eth_dev_info_get(twin.ethdev, &info) != 0)
 		return fail(tap.name, "device does not describe itself");
-	if (configure(&twin, &info, workers, port->mtu) != 0)
+	/* The driver says 1,522 bytes of itself, the kernel's tap takes what fits the buffers: those of the port. */
+	if (configure(&twin, &info, workers, RTE_MIN(port->mtu, driver_mtu(&info))) != 0)
 		return -1;
 	port->ifindex = if_nametoindex(option->twin);
+	if (kernel_mtu(SIOCSIFMTU, port->ifindex, &mtu) != 0)
+		return fail(tap.name, "cannot have the port's MTU, %u: %s", mtu, strerror(errno));
 	return 0;
 }
 
@@ -263,8 +269,8 @@ int port_open(struct port_set *ports, const struct port_option *option, unsigned
 	if (port->role == PONT_PORT_WAN)
 		mtu = frame_max + OUTER_HEADER_MAX - OUTER_ETHER_SIZE + OUTER_TRAILER_MAX;
 	mtu = RTE_MIN(mtu, driver_mtu(&info));
-	if (kernel_owns && kernel_mtu(port->ifindex) != 0)
-		mtu = kernel_mtu(port->ifindex);
+	if (kernel_owns)
+		(void)kernel_mtu(SIOCGIFMTU, port->ifindex, &mtu);
 	/* Names of ports may be longer than those of pools. */
 	(void)snprintf(pool, sizeof(pool), "port_%u", port->ethdev);
 	port->pool = rte_pktmbuf_pool_create(pool, buffers, POOL_CACHE, PORT_POOL_PRIVATE,

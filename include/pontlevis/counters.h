@@ -22,12 +22,13 @@ struct pont_traffic {
 	uint64_t bytes;
 };
 
+/* Tenant index 0 is the appliance itself: access_rx is what the kernel twin gave, wan_tx what of it left, as it was. */
 struct pont_tenant_counters {
 	struct pont_traffic access_rx; /* accepted by an attachment circuit of the tenant */
 	struct pont_traffic wan_rx;    /* arrived on a WAN port for an SA of the tenant (outer frame bytes) */
 	struct pont_traffic access_tx; /* handed to an access port */
 	struct pont_traffic wan_tx;    /* handed to a WAN port, sealed (outer frame bytes) */
-	struct pont_traffic kernel_tx; /* handed to the kernel twin or, from it, to the wire (tenant index 0 only) */
+	struct pont_traffic kernel_tx; /* handed to the kernel twin (tenant index 0 only) */
 	uint64_t copies;               /* additional frames made by flooding */
 	uint64_t drop[PONT_DROP_COUNT];
 };

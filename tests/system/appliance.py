@@ -120,7 +120,8 @@ class Appliance:
     PORTS = {"wan0": "wan", "lan0": "access", "lan1": "access"}
 
     def __init__(self, build, directory, name="appliance", arguments=("--max-frame", "9018", "--buffers", "2048"),
-                 taps=False, workers=1):
+                 taps=False, workers=1, wan=None):
+        """wan: another device than those of the access ports for wan0, without a wire."""
         self.box = PREFIX + name
         self.path = f"{directory}/link"
         self.log = f"{directory}/log"
@@ -131,14 +132,15 @@ class Appliance:
         namespace.create(self.box)
         try:
             namespace.sysctl(self.box, ipv6__conf__default__disable_ipv6=1)
-            devices = tap_devices(*self.PORTS) if taps else veth_devices(self.box, *self.PORTS)
+            wired = [name for name in self.PORTS if name != "wan0" or not wan]
+            devices = {"wan0": wan, **(tap_devices(*wired) if taps else veth_devices(self.box, *wired))}
             with open(self.log, "wb") as log:
                 self.process = namespace.popen(
                     self.box, words(build, self.path, self.PORTS, devices, arguments, workers=workers), stdin=subprocess.DEVNULL,
                     stdout=log, stderr=log)
             self._wait()
             self.link = link.Link(self.path)
-            self.wires = {name: Wire(self.box, name if taps else f"far-{name}") for name in self.PORTS}
+            self.wires = {name: Wire(self.box, name if taps else f"far-{name}") for name in wired}
             self.numbers = {port.name.decode(): number for number, port in
                             enumerate(self.link.hello.port[:self.link.hello.ports])}
             self.macs = {port.name.decode(): bytes(port.mac).hex(":") for port in self.link.hello.port}

@@ -3,6 +3,7 @@
 Ports that the kernel does not have (here: taps): the appliance's own traffic goes by a kernel twin, fragments and
 strangers stop at the door, and what the kernel sends passes the fence like everything else.
 """
+import json
 import os
 
 import pytest
@@ -92,6 +93,27 @@ def test_outer_fragments_of_the_overlay_are_not_opened(appliance):
     appliance.twin.receive()
     assert appliance.counters(RED).received() == 0
     assert appliance.wires["lan0"].silent()
+
+
+def test_the_twin_has_the_ports_mtu(build, hugepages, tmp_path):
+    """As with an adapter: one that takes longer frames than DPDK's tap says of itself."""
+    wide = Appliance(build, tmp_path, "wide", arguments=("--max-frame", "9018", "--buffers", "2048", "--twin", "wan0:kern0"),
+                     taps=True, wan="net_null0,no-rx=1")
+    try:
+        wide.reset()
+        mtu = wide.link.hello.port[wide.numbers["wan0"]].mtu
+        shown, = json.loads(namespace.run(wide.box, ["ip", "-json", "link", "show", "kern0"]).stdout)
+        assert shown["mtu"] == mtu > 9018
+        packet = bytes(Ether(dst="02:00:00:00:02:11", src=wide.macs["wan0"]) / IP(src=VTEP[4], dst=PEERS[1][4]) /
+                       UDP(sport=1, dport=2) / Raw(bytes(mtu - 28)))
+        before = wide.counters(0)
+        twin = Wire(wide.box, "kern0")
+        twin.send(packet)
+        twin.close()
+        assert wide.settle(1, 0, before) == {}
+        assert wide.counters(0).wan_tx.bytes - before.wan_tx.bytes == len(packet)
+    finally:
+        assert wide.stop() == 0, wide.output()
 
 
 def test_without_a_twin_fragments_and_strangers_are_dropped_by_name(build, hugepages, tmp_path):
