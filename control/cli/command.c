@@ -45,12 +45,12 @@ const struct command commands[] = {
 		.print = report_value,
 	},
 	{
-		.name = "state",
+		.name = "status",
 		.method = "state.get",
 		.summary = N_("Show the appliance at a glance"),
 		.details = N_("Site, revision in force, dataplane and its ports, fence, other sites. What is "
 			      "configured but not in force is named as a problem."),
-		.print = report_state,
+		.print = report_status,
 		.watch = true,
 	},
 	{

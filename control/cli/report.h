@@ -13,7 +13,7 @@
 /* Any result: members line by line, lists of objects as tables. */
 void report_value(FILE *out, const json_t *result);
 
-void report_state(FILE *out, const json_t *result);
+void report_status(FILE *out, const json_t *result);
 void report_peers(FILE *out, const json_t *result);
 void report_tenants(FILE *out, const json_t *result);
 void report_sas(FILE *out, const json_t *result);

@@ -398,7 +398,7 @@ class Demo:
     def control_dies(self):
         self.report.step("kill -9 of par2's control process under traffic")
         site = self.lab["par2"]
-        boot = site.cli("state")["dataplane"]["boot_id"]
+        boot = site.cli("status")["dataplane"]["boot_id"]
         drops = self._dropped_at("hopital", "par1", "par2")
         ping = traffic.LongPing("hopital", "par1", "par2", 100, 0.05)
         time.sleep(1)
@@ -414,20 +414,20 @@ class Demo:
         took = wait_until(self.lab.ready, 60)
         self.report.check("control finds its state again and agrees new keys", took is not None,
                           f"{took:.1f} s" if took is not None else self._state_of_sessions())
-        self.report.check("the dataplane is the same one", site.cli("state")["dataplane"]["boot_id"] == boot)
+        self.report.check("the dataplane is the same one", site.cli("status")["dataplane"]["boot_id"] == boot)
 
     def dataplane_dies(self):
         self.report.step("kill -9 of par3's dataplane")
         site = self.lab["par3"]
-        boot = site.cli("state")["dataplane"]["boot_id"]
+        boot = site.cli("status")["dataplane"]["boot_id"]
         spis = {sa["spi"] for sa in site.cli("sas")["sas"] if sa["direction"] == "in"}
         site.kill("dataplane")
-        gone = wait_until(lambda: not site.cli("state")["dataplane"]["connected"], 10)
+        gone = wait_until(lambda: not site.cli("status")["dataplane"]["connected"], 10)
         self.report.check("control sees it go", gone is not None)
         sent, received = traffic.ping("hopital", "par1", "par3", count=2)
         self.report.check("meanwhile its tenants are cut off", sent and not received, f"{received} of {sent} answered")
         site.start_dataplane()
-        took = wait_until(lambda: site.cli("state")["dataplane"]["boot_id"] != boot and self.lab.ready(), 60)
+        took = wait_until(lambda: site.cli("status")["dataplane"]["boot_id"] != boot and self.lab.ready(), 60)
         self.report.check("control replays the state, and new SAs are made", took is not None,
                           f"{took:.1f} s" if took is not None else self._state_of_sessions())
         again = spis & {sa["spi"] for sa in site.cli("sas")["sas"] if sa["direction"] == "in"}

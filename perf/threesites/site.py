@@ -140,7 +140,7 @@ class Site:
         self._wait("dataplane", lambda: os.path.exists(self.dataplane_socket), patience)
 
     def wait_connected(self, patience=30):
-        self._wait("dataplane", lambda: self.cli("state")["dataplane"]["connected"], patience)
+        self._wait("dataplane", lambda: self.cli("status")["dataplane"]["connected"], patience)
 
     def kill(self, what):
         """Ends a process the hard way: kill -9."""

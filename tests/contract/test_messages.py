@@ -56,7 +56,7 @@ def test_every_command_has_its_help_in_french(pontlevis):
     listed = run(pontlevis, "--help", LC_ALL="fr_FR.UTF-8").stdout.split(f"Commandes{NBSP}:\n")[1].split("\n\n")[0].splitlines()
     too_long = [line for line in listed if not line.startswith("  ") and not line.startswith("NOM] [--peer NOM]")]
     assert len(listed) > 40 and not too_long, "a summary does not fit its line"
-    for name in ("state", "config commit", "fence explain", "key generate", "events", "version"):
+    for name in ("status", "config commit", "fence explain", "key generate", "events", "version"):
         done = run(pontlevis, *name.split(), "--help", LC_ALL="fr_FR.UTF-8")
         assert done.returncode == 0 and f"Usage{NBSP}: pontlevis {name}" in done.stdout
         assert "Options globales" in done.stdout and "Content-Type" not in done.stdout, done.stdout
@@ -76,7 +76,7 @@ def test_wrong_usage_and_files_are_told_in_french(pontlevis, tmp_path):
     assert run(pontlevis, "key", "generate", str(key), LC_ALL="fr_FR.UTF-8").returncode == 0
     done = run(pontlevis, "key", "generate", str(key), LC_ALL="fr_FR.UTF-8")
     assert done.returncode == 1 and "existe déjà" in done.stderr
-    done = run(pontlevis, "-s", str(tmp_path / "nobody"), "state", LC_ALL="fr_FR.UTF-8")
+    done = run(pontlevis, "-s", str(tmp_path / "nobody"), "status", LC_ALL="fr_FR.UTF-8")
     assert done.returncode == 3 and "pontlevis-control est-il démarré" in done.stderr, done.stderr
 
 
@@ -85,7 +85,7 @@ def test_reports_are_french_and_what_the_process_says_is_not(running, pontlevis,
         return run(pontlevis, "-s", running.path, *words, LC_ALL=language)
 
     running.call("config.commit", config=running.document())
-    text = ask("state").stdout
+    text = ask("status").stdout
     assert f"! plan de données{NBSP}: non connecté" in text and "en vigueur" in text and "clé publique" in text
     assert "PROCHAIN SAUT" in ask("peers").stdout
     bad = tmp_path / "bad.json"
@@ -96,7 +96,7 @@ def test_reports_are_french_and_what_the_process_says_is_not(running, pontlevis,
     said = english.stderr.splitlines()[0].split("(-32002): ")[1]
     assert said in french.stderr, "the sentence of the process is not translated"
     assert "/tenants/0" in french.stderr
-    for words in (("state", "--json"), ("peers", "-j"), ("config", "history", "--json"), ("methods", "--json")):
+    for words in (("status", "--json"), ("peers", "-j"), ("config", "history", "--json"), ("methods", "--json")):
         one, other = ask(*words), ask(*words, language="C")
         assert one.returncode == 0 and one.stdout == other.stdout, words
 
@@ -109,7 +109,7 @@ def test_it_is_installed_with_its_catalogues(build, tmp_path):
     subprocess.run(["meson", "install", "-C", build, "--no-rebuild", "--quiet", "--destdir", tmp_path], check=True,
                    capture_output=True, timeout=120)
     done = subprocess.run(["unshare", "--mount", "sh", "-c",
-                           f"mount --bind {tmp_path}{prefix} {prefix} && {prefix}/bin/pontlevis state --help"],
+                           f"mount --bind {tmp_path}{prefix} {prefix} && {prefix}/bin/pontlevis status --help"],
                           capture_output=True, text=True, timeout=60, check=False,
                           env={**os.environ, "LC_ALL": "fr_FR.UTF-8", "LANGUAGE": ""})
     assert done.returncode == 0 and "en un coup d'œil" in done.stdout, done

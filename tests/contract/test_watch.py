@@ -67,9 +67,9 @@ def cli(site):
 
 
 def test_watch_redraws_on_a_terminal_and_ends_by_ctrl_c(started):
-    terminal = Terminal(*cli(started), "state", "--watch", "1")
+    terminal = Terminal(*cli(started), "status", "--watch", "1")
     text = terminal.until(lambda text: text.count("\033[H") >= 3, "three reports")
-    assert text.count("\033[J") >= 2 and "every 1 s: pontlevis state" in text
+    assert text.count("\033[J") >= 2 and "every 1 s: pontlevis status" in text
     assert f"{RED}! dataplane: not connected{PLAIN}" in text
     # What is wrong comes before anything else of the report.
     report = text.split("\033[H")[1]
@@ -78,7 +78,7 @@ def test_watch_redraws_on_a_terminal_and_ends_by_ctrl_c(started):
 
 
 def test_watch_is_cut_to_the_window(started):
-    terminal = Terminal(*cli(started), "state", "--watch", lines=6, columns=30)
+    terminal = Terminal(*cli(started), "status", "--watch", lines=6, columns=30)
     text = terminal.until(lambda text: "\033[J..." in text, "what is cut is counted")
     shown = re.sub(r"\033\[[0-9;]*m", "", text.split("\033[H")[1].split("\033[J")[0])
     rows = shown.replace("\033[K", "").split("\r\n")
@@ -87,7 +87,7 @@ def test_watch_is_cut_to_the_window(started):
 
 
 def test_watch_waits_for_a_control_process_that_restarts(started):
-    terminal = Terminal(*cli(started), "state", "-w1")
+    terminal = Terminal(*cli(started), "status", "-w1")
     terminal.until(lambda text: "par1 (" in text, "a report")
     started.process.kill()
     started.process.wait()
@@ -99,7 +99,7 @@ def test_watch_waits_for_a_control_process_that_restarts(started):
 
 
 def test_watch_of_nobody_ends_at_once(site):
-    terminal = Terminal(*cli(site), "state", "--watch")
+    terminal = Terminal(*cli(site), "status", "--watch")
     assert terminal.end() == 3 and "is pontlevis-control running?" in terminal.text
 
 
@@ -122,18 +122,18 @@ def watched(started, *words, reports, marker):
 
 
 def test_watch_appends_where_there_is_no_terminal(started):
-    text, status = watched(started, "state", "--watch=1", reports=2, marker="every 1 s")
+    text, status = watched(started, "status", "--watch=1", reports=2, marker="every 1 s")
     assert status == 0 and "\033" not in text
-    assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ, every 1 s: pontlevis state\n\n! dataplane: not connected\n", text), text
+    assert re.match(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ, every 1 s: pontlevis status\n\n! dataplane: not connected\n", text), text
 
 
 def test_watch_as_json_is_a_line_each(started):
-    text, status = watched(started, "state", "--json", "--watch", "1", reports=2, marker="revision")
+    text, status = watched(started, "status", "--json", "--watch", "1", reports=2, marker="revision")
     assert status == 0 and [json.loads(line)["revision"] for line in text.splitlines()][:2] == [1, 1]
 
 
 def test_watch_off_a_terminal_waits_too_and_says_so_once(started):
-    with subprocess.Popen([*cli(started), "state", "--json", "-w1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    with subprocess.Popen([*cli(started), "status", "--json", "-w1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                           text=True) as process:
         assert json.loads(process.stdout.readline())["revision"] == 1
         started.process.kill()
@@ -146,8 +146,8 @@ def test_watch_off_a_terminal_waits_too_and_says_so_once(started):
         assert process.wait(20) == 0 and process.stderr.read() == ""
 
 
-@pytest.mark.parametrize("words", (("config", "commit", "x", "--watch"), ("version", "-w"), ("state", "--watch=0"),
-                                   ("state", "--watch", "1x"), ("state", "--color", "red")), ids=str)
+@pytest.mark.parametrize("words", (("config", "commit", "x", "--watch"), ("version", "-w"), ("status", "--watch=0"),
+                                   ("status", "--watch", "1x"), ("status", "--color", "red")), ids=str)
 def test_watch_and_colours_refuse_what_they_are_not_for(started, words):
     done = subprocess.run([*cli(started), *words], capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 2 and done.stderr and not done.stdout
@@ -160,13 +160,13 @@ def shown(started, *words, **environment):
 
 
 def test_colours_are_for_terminals(started):
-    assert RED in shown(started, "state")
-    assert "\033" not in shown(started, "state", NO_COLOR="1")
-    assert RED in shown(started, "state", NO_COLOR="")
-    assert "\033" not in shown(started, "state", TERM="dumb")
-    assert "\033" not in shown(started, "state", "--color=never")
-    assert RED in shown(started, "state", "--color=always", NO_COLOR="1")
-    for words, coloured in ((("state",), False), (("state", "--color", "always"), True), (("state", "-j"), False)):
+    assert RED in shown(started, "status")
+    assert "\033" not in shown(started, "status", NO_COLOR="1")
+    assert RED in shown(started, "status", NO_COLOR="")
+    assert "\033" not in shown(started, "status", TERM="dumb")
+    assert "\033" not in shown(started, "status", "--color=never")
+    assert RED in shown(started, "status", "--color=always", NO_COLOR="1")
+    for words, coloured in ((("status",), False), (("status", "--color", "always"), True), (("status", "-j"), False)):
         done = subprocess.run([*cli(started), *words], capture_output=True, text=True, timeout=30, check=True)
         assert (RED in done.stdout) == coloured, words
     done = subprocess.run([*cli(started), "--color=always", "config", "get", "-r", "99"], capture_output=True, text=True,
@@ -175,9 +175,9 @@ def test_colours_are_for_terminals(started):
 
 
 @pytest.mark.parametrize("words, completed", (
-    ("state --w", ["--watch"]), ("config history --", ["--watch", "--socket", "--json", "--timeout", "--color", "--help", "--version"]),
+    ("status --w", ["--watch"]), ("config history --", ["--watch", "--socket", "--json", "--timeout", "--color", "--help", "--version"]),
     ("version --w", []), ("--color ", ["auto", "always", "never"]), ("-c never config comm", ["commit"]),
-    ("--color always state --j", ["--json"])))
+    ("--color always status --j", ["--json"])))
 def test_completion_knows_them(build, words, completed):
     script = (f"source {build}/docs/pontlevis; read -ra COMP_WORDS <<< 'pontlevis {words}|'; COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1));"
               "COMP_WORDS[COMP_CWORD]=${COMP_WORDS[COMP_CWORD]%|}; _pontlevis; printf '%s\\n' \"${COMPREPLY[@]}\"")

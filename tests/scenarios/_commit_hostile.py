@@ -106,7 +106,7 @@ def hostile(soak, three):
     site = three[SITE]
     pid, path = site.processes["control"].pid, site.control_socket
     harm, load = Hostile(path, soak.random), flows.Flows(soak.programs.build, lab.RUN, RATE)
-    revision, idle, good, quiet, attacked = site.cli("state")["revision"], descriptors(pid), [], [], []
+    revision, idle, good, quiet, attacked = site.cli("status")["revision"], descriptors(pid), [], [], []
     try:
         load.start()
         if wait_until(lambda: load.all_sent_since(0), 10) is None:
@@ -141,4 +141,4 @@ def hostile(soak, three):
                                                                        f"connections and {harm.bytes // MIB} MiB")
     report.check("every descriptor is closed", closed is not None)
     report.check("who means well is answered", all(good) and good, f"{sum(good)} of {len(good)}")
-    report.check("nothing has changed", site.cli("state")["revision"] == revision and site.processes["control"].poll() is None)
+    report.check("nothing has changed", site.cli("status")["revision"] == revision and site.processes["control"].poll() is None)

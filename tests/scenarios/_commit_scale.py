@@ -63,7 +63,7 @@ class Scale:
     def agreed(self):
         """Every tenant of every site is known to be shared with each of the other two; SAs follow at once."""
         for site in self.three:
-            state = site.cli("state")
+            state = site.cli("status")
             if not state["dataplane"]["in_force"] or any(peer["tenants"] != state["tenants"] for peer in state["peers"]):
                 return False
         return True
@@ -72,7 +72,7 @@ class Scale:
         """How many SAs, two ways to two peers for each tenant, the site's dataplane does not have."""
         found = {(sa["direction"], sa["tenant"], sa["peer"]) for sa in site.cli("sas")["sas"]
                  if sa["packets"] is not None and not sa["draining"]}
-        return 4 * site.cli("state")["tenants"] - len(found)
+        return 4 * site.cli("status")["tenants"] - len(found)
 
     def check_sas(self):
         """The dataplanes have what was agreed. To list all of them takes half a second."""

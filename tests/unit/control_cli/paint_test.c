@@ -59,7 +59,7 @@ Test(paint, names_what_is_wrong)
 		"{'changes': [{'op': 'replace', 'pointer': '/a', 'old_pointer': '/a', 'old': 1, 'new': 2}]}");
 	cr_expect_str_eq(text, "\033[31m- /a: 1\033[0m\n\033[32m+ /a: 2\033[0m\n", "%s", text);
 	free(text);
-	text = capture(report_state, "{'site': null, 'revision': 0, 'dataplane': {'connected': false}}");
+	text = capture(report_status, "{'site': null, 'revision': 0, 'dataplane': {'connected': false}}");
 	cr_expect(strncmp(text, alarm, strlen(alarm)) == 0, "%s", text);
 	free(text);
 }

@@ -159,7 +159,7 @@ Test(report, of_the_configuration_is_the_document_alone)
 
 Test(report, survives_results_without_the_expected_members)
 {
-	static void (*const reports[])(FILE * out, const json_t *result) = {report_value, report_state, report_peers,
+	static void (*const reports[])(FILE * out, const json_t *result) = {report_value, report_status, report_peers,
 		report_tenants, report_sas, report_fdb, report_stats, report_config, report_history, report_fence,
 		report_explanation, report_audit, report_methods};
 	static const char *const results[] = {

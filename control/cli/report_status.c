@@ -259,7 +259,7 @@ void report_peers(FILE *out, const json_t *result)
 	print_peers(out, peers);
 }
 
-void report_state(FILE *out, const json_t *result)
+void report_status(FILE *out, const json_t *result)
 {
 	const json_t *ports = report_member(result, "dataplane.ports"), *peers = json_object_get(result, "peers");
 

@@ -15,7 +15,7 @@ static void expect(void (*report)(FILE *out, const json_t *result), const char *
 	free(text);
 }
 
-Test(report_state, of_peers_shows_session_next_hop_and_fence)
+Test(report_status, of_peers_shows_session_next_hop_and_fence)
 {
 	expect(report_peers,
 		"{'peers': [{'peer': 1, 'name': 'par2', 'endpoint': '192.0.2.2', 'session': 'up', 'session_age_ms': "
@@ -40,7 +40,7 @@ Test(report_state, of_peers_shows_session_next_hop_and_fence)
 		"DENIED\n");
 }
 
-Test(report_state, of_tenants_shows_circuits_and_sites)
+Test(report_status, of_tenants_shows_circuits_and_sites)
 {
 	expect(report_tenants,
 		"{'tenants': [{'name': 'hopital', 'vni': 100, 'circuits': [{'port': 'lan0', 'vlan': 10}, {'port': "
@@ -53,9 +53,9 @@ Test(report_state, of_tenants_shows_circuits_and_sites)
 		"m          7  -              -                -      1      10\n");
 }
 
-Test(report_state, of_the_appliance_begins_with_what_is_wrong)
+Test(report_status, of_the_appliance_begins_with_what_is_wrong)
 {
-	char *text = capture(report_state,
+	char *text = capture(report_status,
 		"{'site': {'name': 'par1', 'vtep': ['192.0.2.1'], 'public_key': 'K'}, 'revision': 3, 'in_force': false,"
 		" 'problem': {'errno': 'ENOENT', 'pointer': '/fence/dataset', 'text': 'gone'},"
 		" 'dataplane': {'connected': true, 'pid': 9, 'build': '1', 'workers': 1, 'manual_keys': true, "
@@ -91,9 +91,9 @@ Test(report_state, of_the_appliance_begins_with_what_is_wrong)
 	free(text);
 }
 
-Test(report_state, before_the_first_commit_says_so)
+Test(report_status, before_the_first_commit_says_so)
 {
-	char *text = capture(report_state, "{'site': null, 'revision': 0, 'dataplane': {'connected': false}}");
+	char *text = capture(report_status, "{'site': null, 'revision': 0, 'dataplane': {'connected': false}}");
 
 	cr_expect(strstr(text, "nothing has been committed yet"));
 	cr_expect(strstr(text, "dataplane   not connected"));
