@@ -47,9 +47,10 @@ const struct command commands[] = {
 	{
 		.name = "status",
 		.method = "state.get",
-		.summary = N_("Show the appliance at a glance"),
-		.details = N_("Site, revision in force, dataplane and its ports, fence, other sites. What is "
-			      "configured but not in force is named as a problem."),
+		.summary = N_("Show all on one screen, what is wrong first"),
+		.details = N_("Site, revision in force, dataplane, fence, how many other sites and tenants; ports and "
+			      "other sites as far as 24 lines of 80 columns have room. What does not fit is counted: "
+			      "--json shows everything."),
 		.print = report_status,
 		.watch = true,
 	},

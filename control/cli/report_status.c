@@ -8,13 +8,17 @@
 #include "control/cli/messages.h"
 #include "control/cli/paint.h"
 #include "control/cli/report.h"
+#include "control/cli/screen.h"
 #include "control/cli/table.h"
+
+/* Lines of the screen: of all of it without a prompt or the heading of --watch, and of them for what is wrong. */
+enum { STATUS_LINES = SCREEN_LINES - 3, TROUBLE_LINES = 8, TABLE_HEAD = 2 };
 
 /* The longest label, and two blanks. */
 static int label_width(void)
 {
 	static const char *const labels[] = {
-		N_("site"), N_("public key"), N_("revision"), N_("dataplane"), N_("fence"), N_("tenants")};
+		N_("site"), N_("public key"), N_("revision"), N_("dataplane"), N_("fence"), N_("peers"), N_("tenants")};
 	size_t width = 0;
 
 	for (size_t i = 0; i < sizeof(labels) / sizeof(labels[0]); i++)
@@ -113,10 +117,9 @@ static void print_fence(FILE *out, const json_t *fence)
 
 static void print_ports(FILE *out, const json_t *ports)
 {
-	static const char *const members[] = {
-		"number", "name", "role", "mac", "mtu", "queues", "ifindex", "bifurcated"};
-	static const char *const headings[] = {N_("PORT"), N_("NAME"), N_("ROLE"), N_("MAC"), N_("MTU"), N_("QUEUES"),
-		N_("IFINDEX"), N_("BIFURCATED")};
+	static const char *const members[] = {"number", "name", "role", "mac", "mtu", "queues", "bifurcated"};
+	static const char *const headings[] = {
+		N_("PORT"), N_("NAME"), N_("ROLE"), N_("MAC"), N_("MTU"), N_("QUEUES"), N_("BIFURCATED")};
 	struct table *table = table_new();
 	const json_t *port;
 	size_t i, k;
@@ -164,53 +167,85 @@ static bool is_up(const json_t *peer)
 }
 
 /* What keeps a peer from being served. */
-static void print_peer_trouble(FILE *out, const json_t *peer)
+static void print_peer_alarm(FILE *out, const json_t *peer)
 {
 	char *name = text_of(json_object_get(peer, "name")), *session = text_of(json_object_get(peer, "session"));
 	char *why = text_of(report_member(peer, "fence.text")), *last = text_of(json_object_get(peer, "last_error"));
-	const bool has_last = json_string_length(json_object_get(peer, "last_error")) > 0;
 
 	if (json_is_false(report_member(peer, "fence.allowed")))
 		print_alarm(out, PAINT_ALARM, _("peer %s: blocked by the fence: %s"), name, why);
-	if (!is_up(peer) && has_last)
+	if (!is_up(peer) && json_string_length(json_object_get(peer, "last_error")) > 0)
 		print_alarm(out, PAINT_ALARM, _("peer %s: session is %s, last error: %s"), name, session, last);
 	else if (!is_up(peer))
 		print_alarm(out, PAINT_ALARM, _("peer %s: session is %s"), name, session);
-	else if (has_last)
-		print_alarm(out, PAINT_WARNING, _("peer %s: last error: %s"), name, last);
 	free(name);
 	free(session);
 	free(why);
 	free(last);
 }
 
-static void print_peer_troubles(FILE *out, const json_t *peers)
+static void print_peer_warning(FILE *out, const json_t *peer)
+{
+	char *name = text_of(json_object_get(peer, "name")), *last = text_of(json_object_get(peer, "last_error"));
+
+	if (is_up(peer) && json_string_length(json_object_get(peer, "last_error")) > 0)
+		print_alarm(out, PAINT_WARNING, _("peer %s: last error: %s"), name, last);
+	free(name);
+	free(last);
+}
+
+static void print_peer_alarms(FILE *out, const json_t *peers)
 {
 	const json_t *peer;
 	size_t i;
 
 	json_array_foreach (peers, i, peer)
-		print_peer_trouble(out, peer);
+		print_peer_alarm(out, peer);
 }
 
-/* What is wrong comes first, a line each; nothing if all is well. */
+static void print_peer_warnings(FILE *out, const json_t *peers)
+{
+	const json_t *peer;
+	size_t i;
+
+	json_array_foreach (peers, i, peer)
+		print_peer_warning(out, peer);
+}
+
+static void print_lock(FILE *out, const json_t *lock)
+{
+	char *reason = text_of(json_object_get(lock, "reason")), *since = text_of(json_object_get(lock, "since"));
+	char *policy_by = text_of(json_object_get(lock, "policy_confirm_by"));
+
+	if (json_is_true(json_object_get(lock, "locked")))
+		print_alarm(out, PAINT_ALARM, _("fence LOCKED since %s, nothing leaves (reason: %s)"), since, reason);
+	if (json_is_string(json_object_get(lock, "policy_confirm_by")))
+		print_alarm(out, PAINT_WARNING, _("policy on trial: `fence confirm` by %s keeps it"), policy_by);
+	free(reason);
+	free(since);
+	free(policy_by);
+}
+
+/* What is wrong, a line each, the worst first; nothing if all is well. */
 static void print_troubles(FILE *out, const json_t *result)
 {
-	const json_t *damage = report_member(result, "storage.damage"), *confirm = json_object_get(result, "confirm"),
-		     *one;
+	const json_t *damage = report_member(result, "storage.damage"), *confirm = json_object_get(result, "confirm");
+	const json_t *peers = json_object_get(result, "peers"), *one;
 	size_t i;
 
 	print_problem(out, _("configuration not in force"), json_object_get(result, "problem"));
 	if (json_is_false(report_member(result, "dataplane.connected")))
 		print_alarm(out, PAINT_ALARM, "%s", _("dataplane: not connected"));
 	print_problem(out, _("dataplane"), report_member(result, "dataplane.problem"));
-	print_problem(out, _("state on disk"), report_member(result, "storage.problem"));
-	json_array_foreach (damage, i, one)
-		print_problem(out, _("state on disk"), one);
+	print_lock(out, report_member(result, "fence.lock"));
 	if (json_is_object(confirm))
 		print_alarm(out, PAINT_WARNING, _("on trial: `config confirm` within %lld s keeps it"),
 			(long long)json_integer_value(json_object_get(confirm, "remaining_ms")) / 1000);
-	print_peer_troubles(out, json_object_get(result, "peers"));
+	print_problem(out, _("state on disk"), report_member(result, "storage.problem"));
+	print_peer_alarms(out, peers);
+	json_array_foreach (damage, i, one)
+		print_problem(out, _("state on disk"), one);
+	print_peer_warnings(out, peers);
 }
 
 static void add_allowed(struct table *table, const json_t *allowed)
@@ -218,6 +253,18 @@ static void add_allowed(struct table *table, const json_t *allowed)
 	table_text(table, json_is_true(allowed) ? _("allowed") : json_is_false(allowed) ? _("DENIED") : "-");
 	if (json_is_false(allowed))
 		table_alarm(table);
+}
+
+/* The columns from PEER to TENANTS. */
+static void add_session(struct table *table, const json_t *peer)
+{
+	table_value(table, json_object_get(peer, "name"));
+	table_value(table, json_object_get(peer, "endpoint"));
+	table_value(table, json_object_get(peer, "session"));
+	if (!is_up(peer))
+		table_alarm(table);
+	table_duration(table, json_object_get(peer, "session_age_ms"));
+	table_value(table, json_object_get(peer, "tenants"));
 }
 
 static void print_peers(FILE *out, const json_t *peers)
@@ -232,13 +279,7 @@ static void print_peers(FILE *out, const json_t *peers)
 	json_array_foreach (peers, i, peer) {
 		const json_t *port = report_member(peer, "adjacency.port");
 
-		table_value(table, json_object_get(peer, "name"));
-		table_value(table, json_object_get(peer, "endpoint"));
-		table_value(table, json_object_get(peer, "session"));
-		if (!is_up(peer))
-			table_alarm(table);
-		table_duration(table, json_object_get(peer, "session_age_ms"));
-		table_value(table, json_object_get(peer, "tenants"));
+		add_session(table, peer);
 		table_value(table, report_member(peer, "next_hop.state"));
 		table_value(table, report_member(peer, "next_hop.via"));
 		table_value(table, report_member(peer, "next_hop.mac"));
@@ -255,27 +296,98 @@ void report_peers(FILE *out, const json_t *result)
 {
 	const json_t *peers = json_object_get(result, "peers");
 
-	print_peer_troubles(out, peers);
+	print_peer_alarms(out, peers);
+	print_peer_warnings(out, peers);
 	print_peers(out, peers);
+}
+
+static void print_peer_count(FILE *out, const json_t *peers)
+{
+	size_t up = 0, denied = 0, i;
+	const json_t *peer;
+
+	json_array_foreach (peers, i, peer) {
+		up += is_up(peer);
+		denied += json_is_false(report_member(peer, "fence.allowed"));
+	}
+	print_label(out, N_("peers"));
+	(void)fprintf(out, "%zu", json_array_size(peers));
+	if (json_array_size(peers) > 0)
+		(void)fprintf(out, _(", sessions up: %zu"), up);
+	if (denied > 0)
+		(void)fprintf(out, _(", blocked by the fence: %zu"), denied);
+	(void)fputc('\n', out);
+}
+
+/* What there is of the site, however many peers, tenants and ports it has. */
+static void print_facts(FILE *out, const json_t *result)
+{
+	print_site(out, result);
+	print_dataplane(out, json_object_get(result, "dataplane"));
+	print_fence(out, json_object_get(result, "fence"));
+	print_peer_count(out, json_object_get(result, "peers"));
+	print_member(out, N_("tenants"), json_object_get(result, "tenants"));
+}
+
+static void print_port_table(FILE *out, const json_t *result)
+{
+	const json_t *ports = report_member(result, "dataplane.ports");
+
+	if (json_array_size(ports) == 0)
+		return;
+	(void)fputc('\n', out);
+	print_ports(out, ports);
+}
+
+/* Of `pontlevis peers`, what is not of the way there. */
+static void print_peer_table(FILE *out, const json_t *result)
+{
+	static const char *const headings[] = {
+		N_("PEER"), N_("ENDPOINT"), N_("SESSION"), N_("AGE"), N_("TENANTS"), N_("FENCE")};
+	const json_t *peers = json_object_get(result, "peers"), *peer;
+	struct table *table;
+	size_t i;
+
+	if (json_array_size(peers) == 0)
+		return;
+	(void)fputc('\n', out);
+	table = table_new();
+	table_columns(table, headings, sizeof(headings) / sizeof(headings[0]));
+	json_array_foreach (peers, i, peer) {
+		add_session(table, peer);
+		add_allowed(table, report_member(peer, "fence.allowed"));
+	}
+	table_print(table, out, 0);
+	table_free(table);
+}
+
+/* Prints a part of the report into the lines of the screen that are left (screen_fit()); how many it takes. */
+static size_t print_part(FILE *out, void (*print)(FILE *out, const json_t *result), const json_t *result, size_t head,
+	size_t room, const char *where)
+{
+	char *text = NULL;
+	size_t size, taken = 0;
+	FILE *part = open_memstream(&text, &size);
+
+	if (part) {
+		print(part, result);
+		(void)fclose(part);
+	}
+	if (text)
+		taken = screen_fit(out, text, head, room, where);
+	free(text);
+	return taken;
 }
 
 void report_status(FILE *out, const json_t *result)
 {
-	const json_t *ports = report_member(result, "dataplane.ports"), *peers = json_object_get(result, "peers");
+	static const char all[] = "pontlevis status --json";
+	size_t room = STATUS_LINES;
 
-	print_troubles(out, result);
-	print_site(out, result);
-	print_dataplane(out, json_object_get(result, "dataplane"));
-	print_fence(out, json_object_get(result, "fence"));
-	print_member(out, N_("tenants"), json_object_get(result, "tenants"));
-	if (json_array_size(ports) > 0) {
-		(void)fputc('\n', out);
-		print_ports(out, ports);
-	}
-	if (json_array_size(peers) > 0) {
-		(void)fputc('\n', out);
-		print_peers(out, peers);
-	}
+	room -= print_part(out, print_troubles, result, 0, TROUBLE_LINES, all);
+	room -= print_part(out, print_facts, result, 0, room, all);
+	room -= print_part(out, print_port_table, result, TABLE_HEAD, room, all);
+	(void)print_part(out, print_peer_table, result, TABLE_HEAD, room, "pontlevis peers");
 }
 
 static void write_circuits(FILE *out, const json_t *circuits)

@@ -12,10 +12,11 @@
 #include "control/cli/ask.h"
 #include "control/cli/messages.h"
 #include "control/cli/report.h"
+#include "control/cli/screen.h"
 #include "control/cli/table.h"
 #include "pontlevis/client.h"
 
-enum { LINES_DEFAULT = 24, COLUMNS_DEFAULT = 80, TIME_SIZE = 32 };
+enum { TIME_SIZE = 32 };
 
 struct watch {
 	const struct arguments *arguments;
@@ -35,28 +36,6 @@ static void end(int number)
 	_exit(STATUS_OK);
 }
 
-/* Prints one line without its end, at most so many columns of it. Escape sequences (SGR alone) take no room. */
-static void put_line(FILE *out, const char *line, size_t length, size_t columns)
-{
-	size_t used = 0;
-
-	for (size_t i = 0; i < length;) {
-		size_t step = 1;
-
-		if (line[i] == '\033') {
-			while (i + step < length && line[i + step - 1] != 'm')
-				step++;
-		} else {
-			while (i + step < length && ((unsigned char)line[i + step] & 0xc0) == 0x80)
-				step++;
-			used++;
-		}
-		if (line[i] == '\033' || used <= columns)
-			(void)fwrite(line + i, 1, step, out);
-		i += step;
-	}
-}
-
 void watch_redraw(FILE *out, const char *report, size_t lines, size_t columns)
 {
 	size_t count = 0, shown = 0;
@@ -68,7 +47,7 @@ void watch_redraw(FILE *out, const char *report, size_t lines, size_t columns)
 		size_t length = strcspn(report, "\n");
 
 		/* The rest of the line is that of another report. */
-		put_line(out, report, length, columns);
+		screen_put(out, report, length, columns);
 		(void)fputs("\033[K\n", out);
 		report += length + (report[length] == '\n');
 		shown++;
@@ -94,12 +73,12 @@ static void print_heading(const struct watch *watch, FILE *out)
 
 static int show(const struct watch *watch, const char *report)
 {
-	struct winsize size = {.ws_row = LINES_DEFAULT, .ws_col = COLUMNS_DEFAULT};
+	struct winsize size = {.ws_row = SCREEN_LINES, .ws_col = SCREEN_COLUMNS};
 
 	if (watch->on_terminal && ioctl(STDOUT_FILENO, TIOCGWINSZ, &size) == 0 && size.ws_row && size.ws_col)
 		watch_redraw(stdout, report, size.ws_row, size.ws_col);
 	else if (watch->on_terminal)
-		watch_redraw(stdout, report, LINES_DEFAULT, COLUMNS_DEFAULT);
+		watch_redraw(stdout, report, SCREEN_LINES, SCREEN_COLUMNS);
 	else
 		(void)fprintf(stdout, "%s\n", report);
 	return fflush(stdout) == 0 ? STATUS_OK : STATUS_USAGE;

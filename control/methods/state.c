@@ -3,6 +3,7 @@
 #include "control/audit.h"
 #include "control/keys/identity.h"
 #include "control/link/link.h"
+#include "control/lock.h"
 #include "control/methods/methods.h"
 #include "control/methods/values.h"
 #include "control/model/revisions.h"
@@ -59,7 +60,7 @@ static json_t *describe_dataplane(const struct control *control)
 
 static json_t *describe_fence(const struct control *control)
 {
-	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "policy_revision",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "lock", lock_describe(control), "policy_revision",
 		value_number(control->policy != NULL ? fence_policy_revision(control->policy) : 0), "bundle",
 		policy_bundle(control), "sources", policy_sources(control->policy), "prefixes",
 		policy_prefixes(control->policy), "denied_peers",

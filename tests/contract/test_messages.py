@@ -112,4 +112,4 @@ def test_it_is_installed_with_its_catalogues(build, tmp_path):
                            f"mount --bind {tmp_path}{prefix} {prefix} && {prefix}/bin/pontlevis status --help"],
                           capture_output=True, text=True, timeout=60, check=False,
                           env={**os.environ, "LC_ALL": "fr_FR.UTF-8", "LANGUAGE": ""})
-    assert done.returncode == 0 and "en un coup d'œil" in done.stdout, done
+    assert done.returncode == 0 and "sur un écran" in done.stdout, done

@@ -15,6 +15,8 @@ import time
 
 import pytest
 
+from process import public_key
+
 RED, PLAIN = "\033[1;31m", "\033[0m"
 
 
@@ -74,6 +76,25 @@ def test_watch_redraws_on_a_terminal_and_ends_by_ctrl_c(started):
     # What is wrong comes before anything else of the report.
     report = text.split("\033[H")[1]
     assert report.index("! dataplane") < report.index("par1 (")
+    assert terminal.interrupt() == 0
+
+
+def test_status_of_many_fits_one_screen(site):
+    site.start()
+    site.call("config.commit", config=site.document(
+        peers=[{"name": f"site{number}", "endpoint": f"192.0.2.{number}", "public_key": public_key(number)} for number in range(2, 252)],
+        tenants=[{"name": f"tenant{vni}", "vni": vni, "circuits": [{"port": "lan0", "vlan": vni}]} for vni in range(1, 1001)]))
+    site.call("fence.lock", reason="drill")
+    rows = shown(site, "status", "--color=never", lines=24, columns=80).splitlines()
+    assert len(rows) < 24 and max(map(len, rows)) <= 80, rows
+    assert rows[0] == "! dataplane: not connected" and rows[1].startswith("! fence LOCKED since ") and "(reason: drill)" in rows[1]
+    assert re.fullmatch(r"\.\.\. and \d+ more: pontlevis status --json", rows[7]) and rows[8].startswith("site "), rows
+    assert "peers       250, sessions up: 0" in rows and "tenants     1000" in rows
+    assert re.fullmatch(r"\.\.\. and \d+ more: pontlevis peers", rows[-1]), rows
+    # With the heading of --watch there is room for it still.
+    terminal = Terminal(*cli(site), "status", "--watch", lines=24, columns=80)
+    text = terminal.until(lambda text: "\033[J" in text, "a report")
+    assert "more: pontlevis peers\033[K" in text and "lines more" not in text
     assert terminal.interrupt() == 0
 
 
