@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: BSD-3-Clause */
 #include "control/cli/ask.h"
 
+#include <string.h>
+
 #include "control/cli/command.h"
 #include "control/cli/report.h"
+
+enum { CODE_DATAPLANE = -32004 }; /* docs/controller.md, Errors */
 
 struct pontlevis *ask_connect(const char *socket, int timeout_ms)
 {
@@ -31,4 +35,12 @@ int ask(struct pontlevis *connection, const char *method, json_t *params, int ti
 	}
 	report_failure("%s", error.text);
 	return STATUS_UNREACHABLE;
+}
+
+bool ask_will_pass(const json_t *refusal)
+{
+	const char *number = json_string_value(report_member(refusal, "data.errno"));
+
+	return json_integer_value(json_object_get(refusal, "code")) == CODE_DATAPLANE ||
+	       (number && strcmp(number, "EBUSY") == 0);
 }

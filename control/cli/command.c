@@ -593,7 +593,9 @@ const struct command commands[] = {
 		.summary = N_("Show what has happened, or follow what happens"),
 		.details = N_("Events of the control process' journal, which is bounded: what is no longer there is "
 			      "said to be gone. Numbers count from 1 in every life of the control process. With --json "
-			      "each event is a line."),
+			      "each event is a line. With --follow a control process that goes away is waited for, and "
+			      "the next one tells its events from 1 on; standard error says so, and what may have been "
+			      "missed."),
 		.parameters =
 			{
 				{.member = "follow",

@@ -5,6 +5,7 @@
 
 #include "control/cli/arguments.h"
 #include "control/cli/ask.h"
+#include "control/cli/follow.h"
 #include "control/cli/messages.h"
 #include "control/cli/report.h"
 #include "control/cli/watch.h"
@@ -55,57 +56,13 @@ static int run_call(const struct arguments *arguments)
 	return status;
 }
 
-/* One notification; false: that was all. Without --follow the journal is enough. */
-static bool take_notice(const struct arguments *arguments, bool follow, const json_t *notification)
-{
-	const char *method = json_string_value(json_object_get(notification, "method"));
-
-	if (method && strcmp(method, "events.caught_up") == 0)
-		return follow;
-	arguments->command->notice(stdout, notification, arguments->json);
-	/* A reader behind a pipe wants it now, and when it is gone, so are we. */
-	return fflush(stdout) == 0;
-}
-
-static int run_subscription(const struct arguments *arguments)
-{
-	const bool follow = json_is_true(json_object_get(arguments->params, "follow"));
-	const int timeout_ms = arguments_timeout_ms(arguments);
-	struct pontlevis *connection;
-	struct pontlevis_error error;
-	json_t *answer = NULL;
-	int status = STATUS_UNREACHABLE;
-	bool more = true;
-
-	(void)json_object_del(arguments->params, "follow");
-	if (!follow && !json_object_get(arguments->params, "from"))
-		(void)json_object_set_new(arguments->params, "from", json_integer(0));
-	connection = ask_connect(arguments->socket, timeout_ms);
-	if (connection)
-		status = ask(connection, arguments->method, arguments->params, timeout_ms, &answer);
-	while (status == STATUS_OK && more) {
-		json_t *notification = pontlevis_next(connection, PONTLEVIS_FOREVER, &error);
-
-		if (notification) {
-			more = take_notice(arguments, follow, notification);
-		} else {
-			report_failure("%s", error.text);
-			status = STATUS_UNREACHABLE;
-		}
-		json_decref(notification);
-	}
-	pontlevis_close(connection);
-	json_decref(answer);
-	return status;
-}
-
 static int run_command(const struct arguments *arguments)
 {
 	if (arguments->command->run)
 		return arguments->command->run(arguments->params);
 	if (arguments->watch_s)
 		return watch_run(arguments);
-	return arguments->command->notice ? run_subscription(arguments) : run_call(arguments);
+	return arguments->command->notice ? follow_run(arguments) : run_call(arguments);
 }
 
 int main(int argc, char **argv)

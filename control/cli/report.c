@@ -398,6 +398,17 @@ void report_failure(const char *format, ...)
 	(void)fprintf(stderr, "%s\n", paint(stderr, PAINT_PLAIN));
 }
 
+void report_remark(const char *format, ...)
+{
+	va_list arguments;
+
+	(void)fputs("pontlevis: ", stderr);
+	va_start(arguments, format);
+	(void)vfprintf(stderr, format, arguments);
+	va_end(arguments);
+	(void)fputc('\n', stderr);
+}
+
 void report_place(FILE *out, const char *pointer)
 {
 	char *place;

@@ -38,6 +38,8 @@ void report_methods(FILE *out, const json_t *result);
 
 /* "pontlevis: TEXT" on standard error: what went wrong. */
 __attribute__((format(printf, 1, 2))) void report_failure(const char *format, ...);
+/* The same, of what is not wrong (any more). */
+__attribute__((format(printf, 1, 2))) void report_remark(const char *format, ...);
 /* An error object of JSON-RPC: what was refused, why, and the place in the document. */
 void report_refusal(FILE *out, const char *method, const json_t *error);
 

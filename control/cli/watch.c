@@ -2,7 +2,6 @@
 #include "control/cli/watch.h"
 
 #include <errno.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -10,6 +9,7 @@
 #include <unistd.h>
 
 #include "control/cli/ask.h"
+#include "control/cli/interrupt.h"
 #include "control/cli/messages.h"
 #include "control/cli/report.h"
 #include "control/cli/screen.h"
@@ -23,18 +23,8 @@ struct watch {
 	struct pontlevis *connection; /* NULL: the control process is gone */
 	bool on_terminal;
 	bool was_gone;
+	bool was_there; /* it has answered once */
 };
-
-/* Nothing is half done, and what is awaited may take its time. */
-static void end(int number)
-{
-	static const char plain[] = "\033[0m\n";
-
-	(void)number;
-	if (isatty(STDOUT_FILENO))
-		(void)!write(STDOUT_FILENO, plain, sizeof(plain) - 1);
-	_exit(STATUS_OK);
-}
 
 void watch_redraw(FILE *out, const char *report, size_t lines, size_t columns)
 {
@@ -108,6 +98,7 @@ static int report(const struct watch *watch, const json_t *answer, const struct 
 static int take_answer(struct watch *watch, const json_t *answer)
 {
 	watch->was_gone = false;
+	watch->was_there = true;
 	if (!watch->arguments->json)
 		return report(watch, answer, NULL);
 	(void)json_dumpf(answer, stdout, JSON_COMPACT | JSON_ENCODE_ANY);
@@ -130,6 +121,20 @@ static int take_loss(struct watch *watch, const struct pontlevis_error *error)
 	return STATUS_OK;
 }
 
+/* What was answered before may be again, as when both processes restart. */
+static int take_refusal(struct watch *watch, const json_t *refusal)
+{
+	struct pontlevis_error error = {0};
+
+	if (watch->was_there && ask_will_pass(refusal)) {
+		(void)snprintf(
+			error.text, sizeof(error.text), "%s", json_string_value(json_object_get(refusal, "message")));
+		return take_loss(watch, &error);
+	}
+	report_refusal(stderr, watch->arguments->method, refusal);
+	return STATUS_REFUSED;
+}
+
 static int ask_again(struct watch *watch)
 {
 	const struct arguments *arguments = watch->arguments;
@@ -147,8 +152,7 @@ static int ask_again(struct watch *watch)
 		status = take_answer(watch, answer);
 		break;
 	case PONTLEVIS_REFUSED:
-		report_refusal(stderr, arguments->method, answer);
-		status = STATUS_REFUSED;
+		status = take_refusal(watch, answer);
 		break;
 	case PONTLEVIS_LOST:
 	default:
@@ -163,13 +167,12 @@ int watch_run(const struct arguments *arguments)
 {
 	struct watch watch = {.arguments = arguments, .on_terminal = isatty(STDOUT_FILENO)};
 	const struct timespec pause = {.tv_sec = arguments->watch_s};
-	const struct sigaction ending = {.sa_handler = end};
 	int status = STATUS_OK;
 
 	watch.connection = ask_connect(arguments->socket, arguments_timeout_ms(arguments));
 	if (!watch.connection)
 		return STATUS_UNREACHABLE;
-	(void)sigaction(SIGINT, &ending, NULL);
+	interrupt_ends();
 	while (status == STATUS_OK) {
 		status = ask_again(&watch);
 		if (status == STATUS_OK)

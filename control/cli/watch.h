@@ -7,8 +7,8 @@
 
 /*
  * Shows the answers until it is interrupted: on a terminal each in the place of the one before, cut to its size; else
- * one below the other, with --json a line each. A control process that goes away is waited for; one that is not there
- * to begin with, or refuses, ends it. Returns an exit status.
+ * one below the other, with --json a line each. A control process that goes away, or that lost its dataplane, is waited
+ * for; one that is not there to begin with, or refuses otherwise, ends it. Returns an exit status.
  */
 int watch_run(const struct arguments *arguments);
 

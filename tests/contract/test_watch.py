@@ -8,6 +8,7 @@ import pty
 import re
 import select
 import signal
+import socket
 import struct
 import subprocess
 import termios
@@ -165,6 +166,29 @@ def test_watch_off_a_terminal_waits_too_and_says_so_once(started):
         assert json.loads(process.stdout.readline())["revision"] == 1
         process.send_signal(signal.SIGINT)
         assert process.wait(20) == 0 and process.stderr.read() == ""
+
+
+def test_watch_waits_for_what_was_there_before(site):
+    """A refusal that passes, once there was an answer; one that does not ends it."""
+    answers = [{"result": {"n": 1}}, {"error": {"code": -32004, "message": "no dataplane", "data": {"errno": "ENOTCONN", "pointer": ""}}},
+               {"error": {"code": -32000, "message": "too many clients", "data": {"errno": "EBUSY", "pointer": ""}}},
+               {"result": {"n": 2}}, {"error": {"code": -32001, "message": "not for you", "data": {"errno": "EACCES", "pointer": ""}}}]
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+        listener.bind(site.path)
+        listener.listen()
+        listener.settimeout(30)
+        with subprocess.Popen([*cli(site), "stats", "--json", "-w1"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                              text=True) as process:
+            connection = listener.accept()[0]
+            for answer in answers:
+                while not (asked := connection.recv(65536)):
+                    connection.close()
+                    connection = listener.accept()[0]
+                connection.sendall(json.dumps({"jsonrpc": "2.0", "id": json.loads(asked)["id"], **answer}).encode() + b"\n")
+            printed, said = process.communicate(timeout=30)
+            connection.close()
+    assert [json.loads(line)["n"] for line in printed.splitlines()] == [1, 2] and process.returncode == 1
+    assert said.splitlines() == ["pontlevis: no dataplane", "pontlevis: stats.get refused (-32001): not for you"]
 
 
 @pytest.mark.parametrize("words", (("config", "commit", "x", "--watch"), ("version", "-w"), ("status", "--watch=0"),
