@@ -199,7 +199,8 @@ static json_t *answer_one(
 	return answer;
 }
 
-static json_t *answer_batch(const struct rpc_registry *registry, const struct rpc_who *who, const json_t *batch)
+static json_t *answer_batch(
+	const struct rpc_registry *registry, const struct rpc_who *who, const json_t *batch, struct rpc_effect *effect)
 {
 	struct rpc_failure failure = {.code = RPC_INVALID_REQUEST};
 	struct rpc_who impatient = *who; /* what stands before it in the batch would be done twice */
@@ -212,6 +213,7 @@ static json_t *answer_batch(const struct rpc_registry *registry, const struct rp
 		(void)error_set(&failure.error, EINVAL, NULL, "a batch has 1 to %d requests", RPC_BATCH_MAX);
 		return error_answer(NULL, &failure);
 	}
+	effect->requests = json_array_size(batch);
 	answers = json_array();
 	json_array_foreach (batch, i, request) {
 		json_t *one = answer_one(registry, &impatient, request, &later);
@@ -225,22 +227,22 @@ static json_t *answer_batch(const struct rpc_registry *registry, const struct rp
 	return NULL;
 }
 
-json_t *rpc_answer(
-	const struct rpc_registry *registry, const struct rpc_who *who, const char *message, size_t length, bool *later)
+json_t *rpc_answer(const struct rpc_registry *registry, const struct rpc_who *who, const char *message, size_t length,
+	struct rpc_effect *effect)
 {
 	struct rpc_failure failure = {.code = RPC_PARSE_ERROR};
 	json_error_t problem;
 	json_t *request, *answer;
 
-	*later = false;
+	*effect = (struct rpc_effect){.requests = 1};
 	request = json_loadb(message, length, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, &problem);
 	if (request == NULL) {
 		(void)error_set(
 			&failure.error, EBADMSG, NULL, "no JSON text: column %d: %s", problem.column, problem.text);
 		return error_answer(NULL, &failure);
 	}
-	answer = json_is_array(request) ? answer_batch(registry, who, request)
-					: answer_one(registry, who, request, later);
+	answer = json_is_array(request) ? answer_batch(registry, who, request, effect)
+					: answer_one(registry, who, request, &effect->later);
 	json_decref(request);
 	return answer;
 }

@@ -7,9 +7,11 @@
 #include <event2/listener.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "control/audit.h"
+#include "control/rpc/bucket.h"
 #include "control/rpc/request.h"
 
 enum {
@@ -28,6 +30,9 @@ struct rpc_client {
 	struct rpc_who who;
 	size_t searched;          /* bytes of input known to have no newline */
 	bool paused;              /* output is too long */
+	bool resting;             /* it has asked faster than it may */
+	struct bucket bucket;     /* what it may ask yet */
+	struct event *rested;     /* it may go on */
 	bool waiting;             /* the call at the start of the input is made again */
 	unsigned int put_off;     /* how often it was */
 	bool ended;               /* the client will send nothing more */
@@ -49,7 +54,51 @@ static void client_free(struct rpc_client *client)
 	client->server->clients[client->slot] = NULL;
 	(void)rpc_unsubscribe(client);
 	bufferevent_free(client->stream);
+	event_free(client->rested);
 	free(client);
+}
+
+/* Reads on, unless something else is in the way still, and goes on with what has been read. */
+static void go_on(struct rpc_client *client)
+{
+	if (!client->ended && !client->paused && !client->waiting && !client->resting)
+		(void)bufferevent_enable(client->stream, EV_READ);
+	bufferevent_trigger(client->stream, EV_READ, BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
+}
+
+static int64_t now_us(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &now);
+	return (int64_t)now.tv_sec * 1000000 + now.tv_nsec / 1000;
+}
+
+/* False if the client has to rest: nothing of it is read until it may have a turn again. */
+static bool may_ask(struct rpc_client *client)
+{
+	int64_t wait_us;
+	struct timeval wait;
+
+	if (bucket_allows(&client->bucket, now_us()))
+		return true;
+	wait_us = bucket_wait_us(&client->bucket, TURN);
+	wait = (struct timeval){.tv_sec = wait_us / 1000000, .tv_usec = wait_us % 1000000};
+	client->resting = true;
+	(void)bufferevent_disable(client->stream, EV_READ);
+	(void)evtimer_add(client->rested, &wait);
+	return false;
+}
+
+static void on_rested(evutil_socket_t fd, short what, void *context)
+{
+	struct rpc_client *client = context;
+
+	(void)fd;
+	(void)what;
+	client->resting = false;
+	if (!client->leaving)
+		go_on(client);
 }
 
 /* Closes once the answers are gone. True if that is now: the client is freed. */
@@ -111,17 +160,20 @@ static bool handle_line(struct rpc_client *client, size_t length, size_t newline
 {
 	struct evbuffer *input = bufferevent_get_input(client->stream);
 	const char *text = length != 0 ? (const char *)evbuffer_pullup(input, (ev_ssize_t)length) : "";
+	struct rpc_effect effect = {.requests = 1};
 	json_t *answer = NULL;
 
 	client->who.can_wait = client->put_off < PATIENCE;
 	if (text != NULL && !is_blank(text, length))
-		answer = rpc_answer(&client->server->config.registry, &client->who, text, length, &client->waiting);
+		answer = rpc_answer(&client->server->config.registry, &client->who, text, length, &effect);
+	client->waiting = effect.later;
 	if (client->waiting) {
 		client->put_off++;
 		(void)bufferevent_disable(client->stream, EV_READ);
 		return true;
 	}
 	client->put_off = 0;
+	bucket_take(&client->bucket, effect.requests);
 	(void)evbuffer_drain(input, length + newline);
 	client->searched = 0;
 	return reply(client, answer);
@@ -233,7 +285,7 @@ static void on_read(struct bufferevent *stream, void *context)
 	for (unsigned int turn = 0; turn < TURN; turn++) {
 		ev_ssize_t length;
 
-		if (client->leaving || client->waiting)
+		if (client->leaving || client->waiting || client->resting)
 			return;
 		if (evbuffer_get_length(bufferevent_get_output(stream)) > OUTPUT_PAUSE) {
 			client->paused = true;
@@ -245,6 +297,8 @@ static void on_read(struct bufferevent *stream, void *context)
 			(void)refuse_too_long(client);
 			return;
 		}
+		if ((length >= 0 || (client->ended && evbuffer_get_length(input) != 0)) && !may_ask(client))
+			return;
 		if (length < 0 && client->ended && evbuffer_get_length(input) != 0) {
 			/* The last line has no newline: it is a message cut short, or a careless client. */
 			if (handle_line(client, evbuffer_get_length(input), 0) && !client->waiting)
@@ -266,6 +320,8 @@ static void on_written(struct bufferevent *stream, void *context)
 {
 	struct rpc_client *client = context;
 
+	(void)stream;
+
 	if (client->leaving) {
 		client_free(client);
 		return;
@@ -274,9 +330,7 @@ static void on_written(struct bufferevent *stream, void *context)
 		rpc_server_news(client->server);
 	if (client->paused) {
 		client->paused = false;
-		if (!client->ended && !client->waiting)
-			(void)bufferevent_enable(stream, EV_READ);
-		bufferevent_trigger(stream, EV_READ, BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
+		go_on(client);
 	}
 }
 
@@ -288,9 +342,7 @@ void rpc_server_resume(struct rpc_server *server)
 		if (client == NULL || !client->waiting)
 			continue;
 		client->waiting = false;
-		if (!client->ended && !client->paused)
-			(void)bufferevent_enable(client->stream, EV_READ);
-		bufferevent_trigger(client->stream, EV_READ, BEV_TRIG_IGNORE_WATERMARKS | BEV_TRIG_DEFER_CALLBACKS);
+		go_on(client);
 	}
 }
 
@@ -397,8 +449,12 @@ static void on_accept(
 	}
 	client = calloc(1, sizeof(*client));
 	if (client != NULL)
+		client->rested = evtimer_new(server->base, on_rested, client);
+	if (client != NULL && client->rested != NULL)
 		client->stream = bufferevent_socket_new(server->base, fd, BEV_OPT_CLOSE_ON_FREE);
 	if (client == NULL || client->stream == NULL) {
+		if (client != NULL && client->rested != NULL)
+			event_free(client->rested);
 		free(client);
 		(void)evutil_closesocket(fd);
 		return;
@@ -407,6 +463,7 @@ static void on_accept(
 	client->who = who;
 	client->who.client = client;
 	client->slot = slot;
+	bucket_init(&client->bucket, now_us());
 	server->clients[slot] = client;
 	bufferevent_setcb(client->stream, on_read, on_written, on_event, client);
 	bufferevent_setwatermark(client->stream, EV_READ, 0, RPC_MESSAGE_MAX + 2);

@@ -40,6 +40,15 @@ def commit(site, name):
     site.call("config.commit", config=document)
 
 
+def refused_commits(site, count):
+    """So many events. A connection for each batch: one alone would be slowed down."""
+    line = json.dumps([{"jsonrpc": "2.0", "id": 1, "method": "config.commit", "params": {"config": {}}}] * 1024)
+    for _ in range(count // 1024):
+        with site.client() as client:
+            client.send(line.encode() + b"\n")
+            client.answer()
+
+
 def test_events_come_as_they_happen(site):
     site.start()
     with site.client() as client:
@@ -108,11 +117,7 @@ def test_what_the_journal_lost_is_said(site):
             with pytest.raises(Failed):
                 client.call("config.commit", config={"version": 1, "x" * 20: "y"})
     assert site.call("events.subscribe")["first"] == 1  # texts are cut: that is no way to flood it
-    with site.client() as client:
-        line = json.dumps([{"jsonrpc": "2.0", "id": 1, "method": "config.commit", "params": {"config": {}}}] * 1024)
-        for _ in range(17):
-            client.send(line.encode() + b"\n")
-            client.answer()
+    refused_commits(site, 17 * 1024)
     answer, found = replay(site, **{"from": 3})
     first = answer["first"]
     assert first > 3 and answer["next"] == 3
@@ -127,12 +132,8 @@ def test_slow_reader_gets_a_gap_and_bothers_nobody(site):
     site.start()
     slow = site.client()
     slow.call("events.subscribe")
-    with site.client() as client:
-        line = json.dumps([{"jsonrpc": "2.0", "id": 1, "method": "config.commit", "params": {"config": {}}}] * 1024)
-        for _ in range(20):
-            client.send(line.encode() + b"\n")
-            client.answer()
-        last = client.call("events.subscribe")["last"]
+    refused_commits(site, 20 * 1024)
+    last = site.call("events.subscribe")["last"]
     expected, gaps = None, 0
     notifications(slow)
     while expected is None or expected <= last:
@@ -362,12 +363,8 @@ def test_follower_says_what_the_journal_of_the_new_process_has_lost(site):
         site.process.kill()
         site.process.wait()
         site.start()
-        with site.client() as client:
-            line = json.dumps([{"jsonrpc": "2.0", "id": 1, "method": "config.commit", "params": {"config": {}}}] * 1024)
-            for _ in range(17):
-                client.send(line.encode() + b"\n")
-                client.answer()
-            first = client.call("events.subscribe")["first"]
+        refused_commits(site, 17 * 1024)
+        first = site.call("events.subscribe")["first"]
         assert first > 1
         follower.process.send_signal(signal.SIGCONT)
         assert "connection lost" in follower.remark() and "to a new control process" in follower.remark()

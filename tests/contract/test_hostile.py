@@ -4,7 +4,9 @@ import array
 import json
 import os
 import random
+import select
 import socket
+import threading
 import time
 
 import pytest
@@ -96,6 +98,81 @@ def test_answers_that_nobody_takes_are_bounded(started):
         assert good.call("state.get")["in_force"]
     for one in slow:
         one.close()
+
+
+class Hasty:
+    """A client that sends everything at once; how many requests have been answered at most by now, and have been."""
+
+    BURST, PER_SECOND = 1000, 500
+
+    def __init__(self, site, messages):
+        self.began = time.monotonic()
+        self.socket = raw(site)
+        self.answered, self.rest = [], b""
+        self.sender = threading.Thread(target=self.socket.sendall, args=(b"".join(messages),), daemon=True)
+        self.sender.start()
+
+    def take(self):
+        more = self.socket.recv(1 << 20)
+        assert more, "it has been closed"
+        *lines, self.rest = (self.rest + more).split(b"\n")
+        for line in lines:
+            answer = json.loads(line)
+            self.answered += [one["id"] for one in (answer if isinstance(answer, list) else [answer])]
+
+    def check(self, most_in_debt):
+        """The longer this takes, the more may be answered: a machine that is slow fails nothing."""
+        while select.select([self.socket], [], [], 0)[0]:
+            self.take()
+        may = self.BURST + self.PER_SECOND * (time.monotonic() - self.began) + most_in_debt
+        assert len(self.answered) <= may, f"{len(self.answered)} answered, {may:.0f} may be"
+
+
+def request(number):
+    return {"jsonrpc": "2.0", "id": number, "method": "version"}
+
+
+def hasty_messages(batch):
+    """3,072 requests, alone or in batches."""
+    numbers = range(3072)
+    if batch == 1:
+        return [json.dumps(request(number)).encode() + b"\n" for number in numbers]
+    return [json.dumps([request(number) for number in numbers[first:first + batch]]).encode() + b"\n"
+            for first in numbers[::batch]]
+
+
+@pytest.mark.parametrize("batch", (1, 1024))
+def test_hasty_client_is_slowed_down_and_loses_nothing(started, batch):
+    hasty = Hasty(started, hasty_messages(batch))
+    with started.client() as good:
+        while len(hasty.answered) < 3072:
+            hasty.take()
+            hasty.check(most_in_debt=batch)
+            # Others are answered meanwhile.
+            assert good.call("state.get")["revision"] == 1
+    assert hasty.answered == list(range(3072)), "all of them, in their order"
+    hasty.sender.join(30)
+    hasty.socket.close()
+
+
+def test_hasty_client_that_has_said_everything_gets_its_answers(started):
+    with raw(started) as one:
+        one.sendall(b"".join(hasty_messages(1))[:-1])  # the last one without its newline
+        one.shutdown(socket.SHUT_WR)
+        answers = b""
+        while more := one.recv(1 << 20):
+            answers += more
+    assert [json.loads(line)["id"] for line in answers.splitlines()] == list(range(3072))
+
+
+def test_hasty_client_may_leave_while_it_is_held_up(started):
+    before = descriptors(started)
+    for _ in range(5):
+        with raw(started) as one:
+            one.sendall(b"".join(hasty_messages(1)[:1500]))
+            one.recv(100)
+    started.eventually(lambda: descriptors(started) <= before, "the descriptors of those that left")
+    assert started.call("state.get")["revision"] == 1
 
 
 def garbage(source, text):

@@ -38,9 +38,9 @@ static const struct rpc_who writer = {.roles = RPC_ROLE_ALL, .user = "root"};
 
 static json_t *ask(const struct rpc_who *who, const char *message)
 {
-	bool later;
+	struct rpc_effect effect;
 
-	return rpc_answer(&registry, who, message, strlen(message), &later);
+	return rpc_answer(&registry, who, message, strlen(message), &effect);
 }
 
 struct row {
