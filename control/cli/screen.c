@@ -103,7 +103,11 @@ size_t screen_fit(FILE *out, const char *text, size_t head, size_t room, const c
 
 	if (fitting < all)
 		fitting = how_many(text, room ? room - 1 : 0, &taken);
-	if (fitting <= head)
+	if (fitting <= head) {
+		fitting = taken = 0;
+		all -= all < head ? all : head;
+	}
+	if (all == 0 || (fitting == 0 && room == 0))
 		return 0;
 	more = all - fitting;
 	for (; fitting; fitting--) {

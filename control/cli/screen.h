@@ -17,8 +17,8 @@ void screen_put(FILE *out, const char *line, size_t length, size_t columns);
 /*
  * Prints lines of a text as long as they fit into `room` lines of SCREEN_COLUMNS, those counted that a longer one is
  * broken into; one of more than three is cut at that. If not all do, the last line says how many more there are, and
- * `where`. The first `head` lines are not worth their room alone: without any other nothing is printed. Returns how
- * many lines of the screen are taken.
+ * `where`. The first `head` lines are not worth their room alone: then only how many others there are is said. Returns
+ * how many lines of the screen are taken.
  */
 size_t screen_fit(FILE *out, const char *text, size_t head, size_t room, const char *where);
 

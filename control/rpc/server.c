@@ -321,7 +321,6 @@ static void on_written(struct bufferevent *stream, void *context)
 	struct rpc_client *client = context;
 
 	(void)stream;
-
 	if (client->leaving) {
 		client_free(client);
 		return;

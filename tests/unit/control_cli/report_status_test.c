@@ -185,6 +185,11 @@ Test(report_status, counts_what_has_no_room)
 	cr_expect(strstr(text, "x...\n... and 509 more: pontlevis status --json\nsite "), "%s", text);
 	cr_expect(strstr(text, "peers       255, sessions up: 0, blocked by the fence: 255\n"), "%s", text);
 	free(text);
+	/* Where a table has no room for one row, that is said too. */
+	text = status_of_many(255, 8, false);
+	cr_expect(strstr(text, "lan7"), "%s", text);
+	cr_expect(strstr(text, "\n... and 255 more: pontlevis peers\n"), "%s", text);
+	free(text);
 }
 
 Test(report_status, before_the_first_commit_says_so)
