@@ -133,7 +133,7 @@ def sent(machine):
 
 def state(machine):
     """What the control process says, or None if it does not answer."""
-    done = machine.attempt("pontlevis", "--json", "state")
+    done = machine.attempt("pontlevis", "--json", "status")
     return json.loads(done.stdout) if done.returncode == 0 else None
 
 
