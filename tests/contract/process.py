@@ -15,9 +15,10 @@ import sys
 import time
 
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
-sys.path.append(os.path.join(TREE, "docs/examples"))
+sys.path += [os.path.join(TREE, "docs/examples"), os.path.join(TREE, "perf")]
 
 import controller  # pylint: disable=wrong-import-position
+from threesites import namespace  # pylint: disable=wrong-import-position
 
 PREFIX = "core-"
 PATIENCE = 10.0
@@ -119,8 +120,10 @@ class Site:
         """The real one, without hugepages, on kernel interfaces; its access ports are lan0 and lan1."""
         if not os.path.exists(f"{self.directory}/lan"):
             for name in ("lan0", "lan1"):
-                self.inside_ip(f"link add {name} type veth peer name far-{name}", f"link set {name} up",
-                               f"link set far-{name} up")
+                self.inside_ip(f"link add {name} type veth peer name far-{name}")
+                # Else the kernel says something of its own there, sooner or later, and the dataplane learns its address.
+                namespace.sysctl(self.name, **{f"ipv6__conf__{end}__disable_ipv6": 1 for end in (name, f"far-{name}")})
+                self.inside_ip(f"link set {name} up", f"link set far-{name} up")
             os.mkdir(f"{self.directory}/lan")
         line = ["nsenter", f"--net=/run/netns/{self.name}", f"{self.build}/dataplane/pontlevis-dataplane",
                 "--link", self.link, "--buffers", "1024", "--macs", "1024", "--sas", "256"]
