@@ -197,11 +197,13 @@ ALL = {("in", 100), ("out", 100), ("in", 200), ("out", 200)}
 
 
 def agree(sites, wanted=ALL):  # noqa: the default is not changed
-    for site in sites:
-        site.eventually(lambda site=site: set(sas(site)) == set(wanted), f"SAs {sorted(wanted)}, has {sas(site)}")
-    first, second = (sas(site) for site in sites)
-    for vni in {vni for _, vni in wanted}:
-        assert first["out", vni] == second["in", vni] and first["in", vni] == second["out", vni]
+    """While SAs take the place of others, one site has what the other does not have yet, or not any more."""
+    def agreed():
+        first, second = (sas(site) for site in sites)
+        return set(first) == set(second) == set(wanted) and all(
+            first["out", vni] == second["in", vni] and first["in", vni] == second["out", vni] for _, vni in wanted)
+
+    sites[0].eventually(agreed, f"SAs {sorted(wanted)} at both, {[sas(site) for site in sites]}")
 
 
 def members(site):
