@@ -12,7 +12,7 @@ from process import Site
 
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 os.environ.update(LC_ALL="C.UTF-8", LANGUAGE="")  # messages are compared
-sys.path[:0] = [os.path.join(TREE, "perf"), os.path.join(TREE, "tests")]  # threesites: namespaces; memory
+sys.path.insert(0, os.path.join(TREE, "tests"))  # memory
 
 
 @pytest.fixture(scope="session")

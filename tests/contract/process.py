@@ -15,7 +15,7 @@ import sys
 import time
 
 TREE = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
-sys.path += [os.path.join(TREE, "docs/examples"), os.path.join(TREE, "perf")]
+sys.path += [os.path.join(TREE, "docs/examples"), os.path.join(TREE, "perf")]  # controller; threesites: namespaces
 
 import controller  # pylint: disable=wrong-import-position
 from threesites import namespace  # pylint: disable=wrong-import-position

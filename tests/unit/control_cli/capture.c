@@ -33,3 +33,11 @@ char *capture(void (*report)(FILE *out, const json_t *result), const char *resul
 	json_decref(value);
 	return text;
 }
+
+void expect(void (*report)(FILE *out, const json_t *result), const char *result, const char *expected)
+{
+	char *text = capture(report, result);
+
+	cr_expect_str_eq(text, expected, "expected:\n%s\ngot:\n%s", expected, text);
+	free(text);
+}

@@ -8,14 +8,6 @@
 
 #include "capture.h"
 
-static void expect(void (*report)(FILE *out, const json_t *result), const char *result, const char *expected)
-{
-	char *text = capture(report, result);
-
-	cr_expect_str_eq(text, expected, "expected:\n%s\ngot:\n%s", expected, text);
-	free(text);
-}
-
 Test(report_status, of_peers_shows_session_next_hop_and_fence)
 {
 	expect(report_peers,

@@ -7,14 +7,6 @@
 
 #include "capture.h"
 
-static void expect(void (*report)(FILE *out, const json_t *result), const char *result, const char *expected)
-{
-	char *text = capture(report, result);
-
-	cr_expect_str_eq(text, expected, "expected:\n%s\ngot:\n%s", expected, text);
-	free(text);
-}
-
 Test(report, of_any_object_is_lines_blocks_and_tables)
 {
 	expect(report_value,
